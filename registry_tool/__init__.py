@@ -11,6 +11,7 @@ The packages form layers; each may import the ones below it, never the ones abov
   with positions
 - `domain`: frozen types and their rules
 - `errors`: the whole exception tree
+- `failpoints`: named places at which tests kill the process
 
 import-linter enforces this order; the contracts are in `pyproject.toml`.
 """
