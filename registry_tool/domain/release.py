@@ -5,10 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
 from registry_tool.domain.digests import Digest, Sha256
 from registry_tool.domain.frozen import Frozen
+from registry_tool.domain.globs import glob_problem
 from registry_tool.domain.manifest import Manifest, UnnamedMetadata
 from registry_tool.domain.names import ModelName, QuantizationName, TemplateName
 from registry_tool.domain.storage import ImagePath, LockedPath, StoragePath
@@ -19,7 +20,21 @@ Platform = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$", max_length=64)
 ]
 """``os/architecture[/variant]``, for example ``linux/amd64``."""
-Glob = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=r"^[^/\\][^\\]*$")]
+
+
+def _glob(text: str) -> str:
+    problem = glob_problem(text)
+    if problem:
+        raise ValueError(f'"{text}" cannot be a glob: {problem}')
+    return text
+
+
+Glob = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=1024, pattern=r"^[^/\\][^\\]*$"),
+    AfterValidator(_glob),
+]
+"""A pattern of the gitignore language, relative to the storage path."""
 
 
 class Stage(StrEnum):
