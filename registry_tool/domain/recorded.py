@@ -71,13 +71,14 @@ class Recorded:
         self, release: ReleaseId, store: str, key: str | None = None
     ) -> Build | None:
         """The newest succeeded Build (of a key) that no later record says was pruned."""
+        pruned = set()
         for entry in reversed(self.builds.get(release, ())):
             spec = entry.record.spec
             if spec.store != store or (key is not None and spec.key != key):
                 continue
             if spec.result is BuildResult.PRUNED:
-                return None
-            if spec.result is BuildResult.SUCCEEDED:
+                pruned.add(spec.key)
+            elif spec.result is BuildResult.SUCCEEDED and spec.key not in pruned:
                 return entry.record
         return None
 
