@@ -16,14 +16,14 @@ from registry_tool.domain.registry import Registry
 from registry_tool.domain.release import ArtifactLock, Release
 from registry_tool.domain.subjects import DeploymentId, ReleaseId
 
-M = TypeVar("M", bound=Manifest, covariant=True)
+M_co = TypeVar("M_co", bound=Manifest, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Located(Generic[M]):
+class Located(Generic[M_co]):
     """A manifest, the file that it came from, and that file's blob oid."""
 
-    manifest: M
+    manifest: M_co
     path: str
     oid: str
 

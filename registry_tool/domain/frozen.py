@@ -6,8 +6,11 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
-    """Immutable, without unknown fields, and strict: YAML is validated as JSON is (`model_validate_json`), where a
-    list may become a tuple and a string an enum member, but never a string a number."""
+    """Immutable, without unknown fields, and strict.
+
+    YAML is validated as JSON is (`model_validate_json`): a list may become a tuple and a string an enum member, but
+    never a string a number.
+    """
 
     model_config = ConfigDict(
         frozen=True,

@@ -14,17 +14,17 @@ RECORDS_BRANCH = "refs/heads/registry-records"
 DEPLOY_BRANCHES = "refs/heads/deploy/"
 LEASE_REF = "refs/registry-tool/lease"
 
-R = TypeVar("R", covariant=True)
+R_co = TypeVar("R_co", covariant=True)
 
 _FILE_NAME = re.compile(r"(?P<sequence>[0-9]{6,})-(?P<key>[0-9a-f]{12})\.yaml", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Sequenced(Generic[R]):
+class Sequenced(Generic[R_co]):
     """A record and its place in its folder: the highest sequence is the latest."""
 
     sequence: int
-    record: R
+    record: R_co
 
 
 def builds_folder(release: ReleaseId) -> str:

@@ -9,7 +9,8 @@ from pydantic import AfterValidator
 
 from registry_tool.domain.subjects import ReleaseId
 
-_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]{{1,5}})?"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = rf"{_COMPONENT}(?:/{_COMPONENT})*"
 _REFERENCE = re.compile(
@@ -39,7 +40,10 @@ class ImageReference(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> ImageReference:
-        """The inverse of `str`; raises ValueError. A first part is a host when it has a dot, a colon or is localhost."""
+        """The inverse of `str`; raises ValueError.
+
+        A first part is a host when it has a dot or a colon, or is localhost.
+        """
         match = _REFERENCE.fullmatch(text) if len(text) <= 512 else None
         if not match:
             raise ValueError(

@@ -9,7 +9,6 @@ from pydantic import Field, StringConstraints
 
 from registry_tool.domain.frozen import Frozen
 from registry_tool.domain.manifest import LabelKey, Manifest, Metadata
-from registry_tool.domain.names import DnsLabel
 from registry_tool.domain.quantities import Duration, parse_duration
 from registry_tool.domain.references import Repository
 

@@ -17,7 +17,7 @@ def _storage_path(text: str) -> str:
         raise ValueError('a storage path has no "::"')
     if not text.isprintable():
         raise ValueError("a storage path has printable characters only")
-    scheme, separator, rest = text.partition("://") if _URL.fullmatch(text) else ("", "", text)
+    _, separator, rest = text.partition("://") if _URL.fullmatch(text) else ("", "", text)
     if not separator and not text.startswith("/"):
         raise ValueError("a storage path is a URL such as s3://bucket/prefix or an absolute path")
     if ".." in rest.split("/"):
@@ -85,11 +85,19 @@ LockedPath = Annotated[str, AfterValidator(_locked_path)]
 """A file's path relative to the storage path, safe in layers and checksum files."""
 
 
+def image_path_problem(path: str) -> str | None:
+    """Why files cannot be put at `path` in an image, or None."""
+    if not path.startswith("/") or path == "/" or not path.isprintable() or "\\" in path:
+        return "a path in an image is absolute and printable, for example /models/minilm"
+    if any(part in {"", ".", ".."} or part.startswith(".wh.") for part in path[1:].split("/")):
+        return 'a path in an image has no empty, ".", ".." or ".wh." component'
+    return None
+
+
 def _image_path(text: str) -> str:
-    if not text.startswith("/") or text == "/" or not text.isprintable() or "\\" in text:
-        raise ValueError("a path in an image is absolute and printable, for example /models/minilm")
-    if any(part in {"", ".", ".."} or part.startswith(".wh.") for part in text[1:].split("/")):
-        raise ValueError('a path in an image has no empty, ".", ".." or ".wh." component')
+    problem = image_path_problem(text)
+    if problem:
+        raise ValueError(problem)
     return text
 
 

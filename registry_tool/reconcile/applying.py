@@ -1,0 +1,267 @@
+"""Applying: the named steps of one reconciliation, in order, in one place.
+
+    read → load → check → plan → build (and publish) → deploy → record
+
+Each step fills in its part of a `Run`. The plan is made twice: first without the lease, because most reconciliations
+find nothing to do, then again under the lease, because another reconciler may just have done it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from registry_tool.domain.desired import Desired
+from registry_tool.domain.plan import Action, Plan
+from registry_tool.domain.recorded import RECORDS_BRANCH, Recorded
+from registry_tool.domain.revisions import Revision
+from registry_tool.errors import EnvironmentProblem, PlanChanged, RepositoryProblem, UsageProblem
+from registry_tool.planning.planner import plan as make_plan
+from registry_tool.reconcile.building import BuildAttempt, Building, build_record
+from registry_tool.reconcile.deploying import Deploying
+from registry_tool.reconcile.effects import Effects
+from registry_tool.reconcile.outcomes import DONE, ActionOutcome, ApplyReport, Outcome
+from registry_tool.reconcile.recording import Recording
+from registry_tool.reconcile.states import DesiredState, read_desired_at, read_recorded
+from registry_tool.repository.lease import Lease
+from registry_tool.repository.remote import fetch
+
+
+T = TypeVar("T")
+NOWHERE = Revision("HEAD", "0" * 40)
+
+
+def known(value: T | None) -> T:
+    """What an earlier step filled in."""
+    if value is None:
+        raise RuntimeError("the steps of a reconciliation ran out of order")
+    return value
+
+
+@dataclass(frozen=True)
+class ApplyOptions:
+    """What to reconcile.
+
+    Without `rev` the tip of the branch that HEAD names, or with `remote` that branch there. `saved` is a plan that must
+    still be what would be done.
+    """
+
+    rev: str | None = None
+    saved: Plan | None = None
+    remote: str | None = None
+    allow_old: bool = False
+    on_plan: Callable[[Plan], None] | None = None
+
+
+@dataclass
+class Run:
+    """What one reconciliation has learnt so far; every step fills in its part."""
+
+    effects: Effects
+    options: ApplyOptions
+    stack: ExitStack
+    revision: Revision = NOWHERE
+    state: DesiredState | None = None
+    desired: Desired | None = None
+    recorded: Recorded = field(default_factory=Recorded)
+    plan: Plan | None = None
+    lease: Lease | None = None
+    recording: Recording | None = None
+    outcomes: list[ActionOutcome] = field(default_factory=list)
+    problems: list[EnvironmentProblem] = field(default_factory=list)
+    done: bool = False
+
+    @property
+    def manifests(self) -> Desired:
+        """The checked manifests; only after the check step."""
+        return known(self.desired)
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """What is to be done; only after the plan step."""
+        return known(self.plan).actions
+
+
+def read(run: Run) -> None:
+    """Fetch from the remote and resolve the revision, which must be the branch's tip or, if allowed, behind it."""
+    repository, options = run.effects.repository, run.options
+    branch = repository.head_branch()
+    tip_ref = f"refs/heads/{branch}"
+    if options.remote:
+        fetch(repository, options.remote, branch)
+        tip_ref = f"refs/remotes/{options.remote}/{branch}"
+    tip = repository.ref(tip_ref)
+    if tip is None:
+        raise RepositoryProblem(
+            f'the branch "{branch}" has no commit yet',
+            help="commit the manifests first",
+            code="RT604",
+        )
+    oid = repository.resolve(options.rev) if options.rev else tip
+    if oid != tip:
+        _require_allowed(run, oid, tip, branch)
+    run.revision = Revision(branch, oid)
+
+
+def _require_allowed(run: Run, oid: str, tip: str, branch: str) -> None:
+    if not run.effects.repository.is_ancestor(oid, tip):
+        raise UsageProblem(
+            f"{oid[:12]} is not on the branch {branch}, and only that branch is reconciled",
+            help=f"merge it into {branch} first",
+        )
+    if not run.options.allow_old:
+        raise UsageProblem(
+            f"{oid[:12]} is behind the tip of {branch} ({tip[:12]}); applying it would undo newer commits",
+            help="revert with a commit, or say --allow-old",
+        )
+
+
+def load(run: Run) -> None:
+    """Read manifests and records."""
+    effects = run.effects
+    run.state = read_desired_at(
+        effects.repository, run.revision.oid, cache=effects.cache, jobs=effects.jobs
+    )
+    run.recorded = read_recorded(effects.repository, cache=effects.cache)
+
+
+def check(run: Run) -> None:
+    """Refuse an invalid revision."""
+    run.desired = known(run.state).require_valid(run.revision.short)
+
+
+def plan(run: Run) -> None:
+    """Plan; when there is something to do take the lease, read the records again and plan again."""
+    deploying = Deploying(run.effects, run.manifests, run.recorded, run.revision)
+    first = run.plan = make_plan(run.manifests, run.recorded, head=run.revision.oid)
+    _require_saved_plan(run)
+    if not first.actions and not deploying.drifted():
+        _show(run, first)
+        run.done = True
+        return
+    run.lease = run.stack.enter_context(run.effects.acquire_lease())
+    if run.options.remote:
+        fetch(run.effects.repository, run.options.remote, run.revision.ref)
+    if run.effects.repository.ref(RECORDS_BRANCH) != run.recorded.oid:
+        run.recorded = read_recorded(run.effects.repository, cache=run.effects.cache)
+        run.plan = make_plan(run.manifests, run.recorded, head=run.revision.oid)
+        _require_saved_plan(run)
+    _show(run, known(run.plan))
+    run.recording = Recording(run.effects, run.lease, run.revision, run.options.remote)
+
+
+def _show(run: Run, shown: Plan) -> None:
+    if run.options.on_plan is not None:
+        run.options.on_plan(shown)
+
+
+def _require_saved_plan(run: Run) -> None:
+    saved, now = run.options.saved, known(run.plan)
+    if saved is not None and (saved.head, saved.actions) != (now.head, now.actions):
+        what = (
+            "the revision moved" if saved.head != now.head else "the actions are no longer the same"
+        )
+        raise PlanChanged(
+            f"the saved plan is out of date: {what} (saved {saved.head[:12]}, now {now.head[:12]})",
+            help="look at a new plan: registry-tool plan --format json > plan.json",
+        )
+
+
+def build(run: Run) -> None:
+    """Build and publish what is missing; every result becomes a record."""
+    actions = [action for action in run.actions if action.kind == "build"]
+    for attempt in Building(run.effects, run.manifests, known(run.lease).check).run(actions):
+        record = build_record(attempt, run.effects, run.recorded, run.revision)
+        if record is not None:
+            known(run.recording).add(record, build_key=attempt.order.key)
+        run.outcomes.append(_build_outcome(attempt))
+        if attempt.problem is not None:
+            run.problems.append(attempt.problem)
+        _tell(run, run.outcomes[-1])
+
+
+def _build_outcome(attempt: BuildAttempt) -> ActionOutcome:
+    if attempt.built is not None:
+        return ActionOutcome(attempt.action, DONE[attempt.action.change], _built_detail(attempt))
+    if attempt.failure is not None:
+        return ActionOutcome(attempt.action, Outcome.FAILED, attempt.failure.message)
+    return ActionOutcome(attempt.action, Outcome.UNAVAILABLE, known(attempt.problem).message)
+
+
+def _built_detail(attempt: BuildAttempt) -> str:
+    built = known(attempt.built)
+    image = built.images[0]
+    how = "found in the store" if built.adopted else f"in {attempt.timings.seconds:.1f} s"
+    return f"{image.reference}@{image.digest[:19]} {how}"
+
+
+def deploy(run: Run) -> None:
+    """Deploy and remove; the records, the rendered branches and the lease move together."""
+    built = {
+        attempt.action.subject: attempt
+        for attempt in run.outcomes
+        if attempt.action.kind == "build"
+    }
+    failed = {subject for subject, entry in built.items() if entry.outcome not in DONE.values()}
+    recording = known(run.recording)
+    recording.flush()
+    if built:
+        run.recorded = read_recorded(run.effects.repository, cache=run.effects.cache)
+    deploying = Deploying(run.effects, run.manifests, run.recorded, run.revision)
+    result = deploying.run([action for action in run.actions if action.kind != "build"], failed)
+    known(run.lease).check()
+    for record in result.records:
+        recording.add(record)
+    recording.flush(result.branches)
+    run.outcomes += result.outcomes
+    run.problems += result.problems
+    for outcome in result.outcomes:
+        _tell(run, outcome)
+
+
+def record(run: Run) -> None:
+    """Write what is still pending."""
+    known(run.recording).flush()
+
+
+Step = Callable[[Run], None]
+STEPS: tuple[tuple[str, Step], ...] = (
+    ("read", read),
+    ("load", load),
+    ("check", check),
+    ("plan", plan),
+    ("build", build),
+    ("deploy", deploy),
+    ("record", record),
+)
+
+
+def apply_once(effects: Effects, options: ApplyOptions) -> ApplyReport:
+    """Reconcile once and tell what became of every action.
+
+    Raises InvalidManifests, PlanChanged, LeaseLost, UsageProblem or EnvironmentProblem when nothing (more) can be done;
+    failures of single actions are in the report.
+    """
+    with ExitStack() as stack:
+        run = Run(effects, options, stack)
+        for _, step in STEPS:
+            step(run)
+            if run.done:
+                break
+            return ApplyReport(
+                revision=run.revision,
+                plan=known(run.plan),
+                outcomes=tuple(run.outcomes),
+                records=run.effects.repository.ref(RECORDS_BRANCH),
+                branches=tuple(run.recording.branches) if run.recording else (),
+                problems=tuple(run.problems),
+            )
+
+
+def _tell(run: Run, entry: ActionOutcome) -> None:
+    run.effects.progress.message(f"{entry.outcome}: {entry.action.subject} {entry.detail}".rstrip())
+
+
+__all__ = ["STEPS", "ApplyOptions", "apply_once"]

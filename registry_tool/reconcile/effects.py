@@ -1,0 +1,46 @@
+"""Everything with an effect that a reconciliation may use, put together by the command line."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from registry_tool.domain.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from registry_tool.builders.interface import Builder
+    from registry_tool.manifests.source import Cache
+    from registry_tool.oci.store import ImageStore
+    from registry_tool.repository.lease import Lease
+    from registry_tool.repository.repository import Repository
+    from registry_tool.storage.storage import Storage
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Effects:
+    """The outside world, injected.
+
+    `builders` holds one builder for each kind of template (``native``, ``docker``). `acquire_lease` waits for the
+    lease or raises RepositoryProblem; `stop` is set to abandon the run between effects.
+    """
+
+    repository: Repository
+    store: ImageStore
+    open_storage: Callable[[tuple[str, ...]], Storage]
+    builders: Mapping[str, Builder]
+    acquire_lease: Callable[[], Lease]
+    cache: Cache | None = None
+    progress: Progress = field(default_factory=Silent)
+    jobs: int = 1
+    now: Callable[[], datetime] = utc_now
+    sleep: Callable[[float], None] = time.sleep
+    stop: threading.Event = field(default_factory=threading.Event)
