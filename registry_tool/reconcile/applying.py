@@ -28,7 +28,6 @@ from registry_tool.reconcile.states import DesiredState, read_desired_at, read_r
 from registry_tool.repository.lease import Lease
 from registry_tool.repository.remote import fetch
 
-
 T = TypeVar("T")
 NOWHERE = Revision("HEAD", "0" * 40)
 
@@ -250,14 +249,14 @@ def apply_once(effects: Effects, options: ApplyOptions) -> ApplyReport:
             step(run)
             if run.done:
                 break
-            return ApplyReport(
-                revision=run.revision,
-                plan=known(run.plan),
-                outcomes=tuple(run.outcomes),
-                records=run.effects.repository.ref(RECORDS_BRANCH),
-                branches=tuple(run.recording.branches) if run.recording else (),
-                problems=tuple(run.problems),
-            )
+    return ApplyReport(
+        revision=run.revision,
+        plan=known(run.plan),
+        outcomes=tuple(run.outcomes),
+        records=run.effects.repository.ref(RECORDS_BRANCH),
+        branches=tuple(run.recording.branches) if run.recording else (),
+        problems=tuple(run.problems),
+    )
 
 
 def _tell(run: Run, entry: ActionOutcome) -> None:

@@ -8,7 +8,7 @@ from registry_tool.domain.records import ERROR_LIMIT
 
 _URL_PASSWORD = re.compile(r"(?<=://)[^\s/@:]+:[^\s/@]+(?=@)")
 _ASSIGNMENT = re.compile(
-    r"(?i)\b([\w.-]*(?:password|passwd|secret|token|api[_-]?key|credential)[\w.-]*)(\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;]+)"
+    r"(?i)\b([\w-]*(?:password|passwd|secret|token|api[_-]?key|credentials?))(\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;]+)"
 )
 _AUTHORIZATION = re.compile(r"(?i)\b(authorization:\s*\w+|bearer)\s+[A-Za-z0-9._~+/=-]+")
 _TOKENS = re.compile(
