@@ -1,0 +1,361 @@
+"""`new`: manifests with comments, at their conventional paths, never over an existing file."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+import click
+from pydantic import JsonValue
+
+from registry_tool.cli.app import App, pass_app
+from registry_tool.cli.arguments import key_values, ports
+from registry_tool.cli.editing import EditOptions, ManifestEdit, edit_options
+from registry_tool.cli.finding import find_release
+from registry_tool.cli.scaffold import field_examples
+from registry_tool.cli.scaffold.commented import commented_manifest
+from registry_tool.domain.deployment import Deployment, WeightsMode
+from registry_tool.domain.environment import Environment, TargetType
+from registry_tool.domain.kinds import SCHEMAS_FOLDER
+from registry_tool.domain.model import Model
+from registry_tool.domain.names import DNS_LABEL, OCI_COMPONENT, is_name
+from registry_tool.domain.release import Release, Stage
+from registry_tool.domain.subjects import ReleaseId, parse_deployment, parse_release
+from registry_tool.domain.versions import precedence
+from registry_tool.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from registry_tool.domain.desired import Desired
+    from registry_tool.domain.manifest import Manifest
+
+Values = Mapping[str, JsonValue]
+
+label_option = click.option(
+    "--label", "labels", metavar="KEY=VALUE", multiple=True, help="A label; may be repeated."
+)
+
+
+@click.group("new")
+def new_command() -> None:
+    """Write a manifest with comments at its conventional path; never overwrite one."""
+
+
+@new_command.command("model")
+@click.argument("name")
+@click.option("--storage-path", metavar="PATH", help="Where checkpoint files live.")
+@click.option("--description", help="What the model is for.")
+@click.option("--company", help="Who made the model.")
+@click.option("--base-model", help="The model that this one was made from.")
+@click.option("--parameter-count", metavar="COUNT", help="For example 7B or 350M.")
+@click.option("--license", help="SPDX identifier or name of the license.")
+@click.option("--tag", "tags", multiple=True, help="A word to find it by; may be repeated.")
+@label_option
+@edit_options
+@pass_app
+def new_model(
+    app: App,
+    *,
+    name: str,
+    storage_path: str | None,
+    parameter_count: str | None,
+    tags: Sequence[str],
+    labels: Sequence[str],
+    edit: EditOptions,
+    **texts: str | None,
+) -> int:
+    """Write the manifest of a model.
+
+    Without --storage-path it is a folder of that name below the first allowed storage prefix.
+    """
+    _require_name(OCI_COMPONENT, name, "model", "my-model")
+    session = ManifestEdit(app, edit)
+    allowed = session.desired.registry.manifest.spec.storage.allowed
+    values: dict[str, JsonValue] = {
+        "storage_path": storage_path or f"{allowed[0].rstrip('/')}/{name}",
+        **{key: text for key, text in texts.items() if text is not None},
+    }
+    if parameter_count is not None:
+        values["parameter_count"] = (
+            int(parameter_count) if parameter_count.isdigit() else parameter_count
+        )
+    if tags:
+        values["tags"] = list(tags)
+    path = f"manifests/models/{name}.yaml"
+    _write(session, path, Model, values, field_examples.MODEL, {"name": name}, labels)
+    return _end(session, f"Add model {name}", f"registry-tool new release {name}/1.0.0")
+
+
+@new_command.command("release")
+@click.argument("release")
+@click.option("--template", metavar="NAME", help="The build template.")
+@click.option(
+    "--param", "params", metavar="KEY=VALUE", multiple=True, help="A parameter of the template."
+)
+@click.option("--storage-path", metavar="PATH", help="Where its files live, if not the model's.")
+@click.option("--include", metavar="GLOB", multiple=True, help="Files that belong to it.")
+@click.option("--exclude", metavar="GLOB", multiple=True, help="Files that do not.")
+@click.option("--platform", "platforms", metavar="OS/ARCH", multiple=True, help="To build for.")
+@click.option("--notes", metavar="MARKDOWN", help="Release notes.")
+@click.option("--auto-build/--no-auto-build", default=True, help="Whether to build unasked.")
+@label_option
+@edit_options
+@pass_app
+def new_release(
+    app: App,
+    *,
+    release: str,
+    template: str | None,
+    params: Sequence[str],
+    storage_path: str | None,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    platforms: Sequence[str],
+    notes: str | None,
+    auto_build: bool,
+    labels: Sequence[str],
+    edit: EditOptions,
+) -> int:
+    """Write the manifest of RELEASE (MODEL/VERSION[/QUANTIZATION]).
+
+    Without --template it is that of the model's newest release, or the only one there is.
+    """
+    wanted = parse_release(release)
+    session = ManifestEdit(app, edit)
+    use: dict[str, JsonValue] = {"name": template or _default_template(session.desired, wanted)}
+    if params:
+        use["params"] = key_values(params, "--param", typed=True)
+    values: dict[str, JsonValue] = {**wanted._asdict(), "stage": Stage.CANDIDATE.value}
+    values["template"] = use
+    if notes:
+        values["release_notes"] = notes.replace("\\n", "\n")
+    if storage_path:
+        values["storage_path"] = storage_path
+    globs = {"include": list(include), "exclude": list(exclude)}
+    if include or exclude:
+        values["artifacts"] = {key: globs[key] for key in globs if globs[key]}
+    if platforms:
+        values["platforms"] = list(platforms)
+    if not auto_build:
+        values["auto_build"] = False
+    path = f"manifests/releases/{wanted}.yaml"
+    _write(session, path, Release, values, field_examples.RELEASE, {}, labels)
+    return _end(session, f"Add release {wanted}", f"registry-tool lock {_short(wanted)}")
+
+
+def _default_template(desired: Desired, wanted: ReleaseId) -> str:
+    of_model = [known for known in desired.releases if known.model == wanted.model]
+    if of_model:
+        newest = max(of_model, key=lambda known: precedence(known.version))
+        return desired.releases[newest].manifest.spec.template.name
+    names = sorted(desired.templates)
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise UsageProblem(
+            "there is no build template yet", help="registry-tool new template NAME writes one"
+        )
+    raise UsageProblem(
+        f"which template makes the image of {wanted}?",
+        help=f"add --template NAME; there are {', '.join(names)}",
+    )
+
+
+@new_command.command("environment")
+@click.argument("name")
+@click.option(
+    "--type",
+    "target_type",
+    type=click.Choice([entry.value for entry in TargetType]),
+    default=TargetType.COMPOSE.value,
+    show_default=True,
+    help="The kind of engine.",
+)
+@click.option("--host", metavar="NAME", help="A Docker context, or a host the operator granted.")
+@click.option("--namespace", help="The Kubernetes namespace.")
+@click.option("--network", help="The network that containers join.")
+@click.option(
+    "--accepts",
+    type=click.Choice([stage.value for stage in Stage]),
+    multiple=True,
+    help="A stage of releases that may run here; may be repeated.",
+)
+@click.option("--promote-from", metavar="ENV", help="Where a release must have run before.")
+@click.option("--soak", metavar="DURATION", help="How long it must have run there.")
+@label_option
+@edit_options
+@pass_app
+def new_environment(
+    app: App,
+    *,
+    name: str,
+    target_type: str,
+    host: str | None,
+    namespace: str | None,
+    network: str | None,
+    accepts: Sequence[str],
+    promote_from: str | None,
+    soak: str | None,
+    labels: Sequence[str],
+    edit: EditOptions,
+) -> int:
+    """Write the manifest of an environment."""
+    _require_name(DNS_LABEL, name, "environment", "staging", 63)
+    session = ManifestEdit(app, edit)
+    places = {"host": host, "namespace": namespace, "network": network}
+    target = {"type": target_type} | {key: text for key, text in places.items() if text}
+    values: dict[str, JsonValue] = {"target": dict(target)}
+    if accepts:
+        values["accepts"] = list(accepts)
+    values |= {
+        key: text for key, text in {"promote_from": promote_from, "soak": soak}.items() if text
+    }
+    path = f"manifests/environments/{name}.yaml"
+    _write(session, path, Environment, values, field_examples.ENVIRONMENT, {"name": name}, labels)
+    return _end(
+        session,
+        f"Add environment {name}",
+        f"registry-tool new deployment {name}/NAME --release MODEL/VERSION",
+    )
+
+
+@new_command.command("deployment")
+@click.argument("deployment", metavar="ENV/NAME")
+@click.option("--release", metavar="RELEASE", help="What runs: MODEL/VERSION[/QUANTIZATION].")
+@click.option("--model", metavar="MODEL", help="With --track: the model to follow.")
+@click.option("--track", metavar="RANGE", help="Follow releases, for example ^1.2, not one.")
+@click.option("--quantization", metavar="NAME", help="With --track; none by default.")
+@click.option("--replicas", type=click.IntRange(0, 1000), help="How many containers.")
+@click.option("--port", "port", metavar="[HOST:]CONTAINER", multiple=True, help="A port.")
+@click.option("--env", metavar="NAME=VALUE", multiple=True, help="An environment variable.")
+@click.option("--secret", "secrets", metavar="NAME", multiple=True, help="A granted secret.")
+@click.option(
+    "--weights", type=click.Choice([mode.value for mode in WeightsMode]), help="How they get in."
+)
+@label_option
+@edit_options
+@pass_app
+def new_deployment(
+    app: App,
+    *,
+    deployment: str,
+    release: str | None,
+    model: str | None,
+    track: str | None,
+    quantization: str | None,
+    replicas: int | None,
+    port: Sequence[str],
+    env: Sequence[str],
+    secrets: Sequence[str],
+    weights: str | None,
+    labels: Sequence[str],
+    edit: EditOptions,
+) -> int:
+    """Write the manifest of a deployment: a release that runs in an environment."""
+    wanted = parse_deployment(deployment)
+    session = ManifestEdit(app, edit)
+    values: dict[str, JsonValue] = {"environment": wanted.environment}
+    if release is not None and model is None and track is None and quantization is None:
+        found = find_release(session.desired, release, session.where).manifest.id
+        values |= dict(found._asdict())
+    elif release is None and model is not None and track is not None:
+        values |= {"model": model, "quantization": quantization or "none"}
+        values["track"] = {"version": track}
+    else:
+        raise UsageProblem(
+            "a deployment either names a release or follows a model's releases",
+            help="give --release MODEL/VERSION[/QUANTIZATION], or --model MODEL --track RANGE",
+        )
+    optional: dict[str, JsonValue] = {
+        "replicas": replicas,
+        "ports": ports(port) or None,
+        "env": key_values(env, "--env") or None,
+        "secrets": list(secrets) or None,
+        "weights": weights,
+    }
+    values |= {key: value for key, value in optional.items() if value is not None}
+    examples = {
+        key: value
+        for key, value in field_examples.DEPLOYMENT.items()
+        if key != "track" or "version" not in values
+    }
+    path = f"manifests/deployments/{wanted}.yaml"
+    _write(session, path, Deployment, values, examples, {"name": wanted.name}, labels)
+    return _end(session, f"Deploy {_what(values)} as {wanted}", "registry-tool plan")
+
+
+def _what(values: Values) -> str:
+    version = values.get("version") or "tracked releases"
+    return f"{values['model']} {version}"
+
+
+@new_command.command("template")
+@click.argument("name")
+@click.option(
+    "--native/--dockerfile",
+    default=True,
+    help="Assembled without an engine (the default), or built from a Dockerfile.",
+)
+@edit_options
+@pass_app
+def new_template(app: App, name: str, native: bool, edit: EditOptions) -> int:
+    """Write a build template: how images are made from the files of releases."""
+    from registry_tool.cli.scaffold.template_files import dockerfile_template, native_template
+
+    _require_name(OCI_COMPONENT, name, "template", "my-template")
+    session = ManifestEdit(app, edit)
+    made = native_template(name) if native else dockerfile_template(name)
+    for path, data in made.items():
+        session.create(f"build_templates/{name}/{path}", data.encode())
+    return _end(
+        session,
+        f"Add build template {name}",
+        f"registry-tool new release MODEL/VERSION --template {name}",
+    )
+
+
+def _require_name(pattern: str, name: str, noun: str, example: str, length: int = 100) -> None:
+    if not is_name(pattern, name, length):
+        raise UsageProblem(
+            f'"{name}" cannot be the name of a {noun}',
+            help=f"use lower-case letters, digits and single hyphens, for example {example}",
+        )
+
+
+def _write(
+    session: ManifestEdit,
+    path: str,
+    kind: type[Manifest],
+    values: Values,
+    examples: Values,
+    names: Values,
+    labels: Sequence[str],
+) -> None:
+    metadata: dict[str, JsonValue] = dict(names)
+    if labels:
+        metadata["labels"] = key_values(labels, "--label")
+    text = commented_manifest(
+        kind, values, examples=examples, metadata=metadata, schema=_schema(session.app, path, kind)
+    )
+    session.create(path, text.encode())
+
+
+def _schema(app: App, path: str, kind: type[Manifest]) -> str | None:
+    """The path of the kind's schema from the manifest's folder, where the repository has it."""
+    schema = PurePosixPath(SCHEMAS_FOLDER, f"{kind.__name__.lower()}.json")
+    root = app.repository.work_tree
+    if root is None or not (root / schema).exists():
+        return None
+    return posixpath.relpath(str(schema), posixpath.dirname(path))
+
+
+def _end(session: ManifestEdit, message: str, following: str) -> int:
+    session.finish(message)
+    if not session.options.dry_run:
+        session.app.note(f"next: {following}")
+    return 0
+
+
+def _short(release: ReleaseId) -> str:
+    return str(release).removesuffix("/none")

@@ -1,0 +1,351 @@
+"""Edits of manifests: made in memory, checked as a whole, and only then written or committed.
+
+An edit replaces the source span of a value, so that every other byte stays. Manifests are found by
+identity: where the file lies does not matter. An edit that would add an error to the repository is
+refused with its diagnostics; errors that were there before are mentioned and do not stand in the way.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import secrets
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import click
+
+from registry_tool.domain.diagnostics import Pointer
+from registry_tool.errors import InvalidManifests, RepositoryProblem, UsageProblem
+from registry_tool.manifests import edits
+from registry_tool.manifests.loading import load
+from registry_tool.manifests.source import Entry, EntryLike, blob_oid
+from registry_tool.reconcile.states import DesiredState, read_desired
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from registry_tool.cli.app import App
+    from registry_tool.domain.desired import Desired
+    from registry_tool.manifests.loading import load
+from registry_tool.manifests.source import Source
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class EditOptions:
+    """What every editing command offers beside its own options."""
+
+    commit: bool = False
+    branch: str | None = None
+    message: str | None = None
+    dry_run: bool = False
+
+    @property
+    def committed(self) -> bool:
+        """Whether the result becomes a commit."""
+        return self.commit or self.branch is not None
+
+
+def edit_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add --commit, --branch, --message and --dry-run; the command takes them as `edit`."""
+
+    @functools.wraps(command)
+    def with_edit(
+        *args: Any,
+        commit: bool,
+        branch: str | None,
+        message: str | None,
+        dry_run: bool,
+        **kwargs: Any,
+    ) -> int:
+        edit = EditOptions(commit, branch, message, dry_run)
+        if message is not None and not edit.committed:
+            raise UsageProblem(
+                "--message is the message of a commit, and no commit is asked for",
+                help="add --commit or --branch NAME",
+            )
+        return command(*args, edit=edit, **kwargs)
+
+    for option in (
+        click.option("--dry-run", is_flag=True, help="Print the change as a diff; write nothing."),
+        click.option("-m", "--message", metavar="TEXT", help="The commit's message."),
+        click.option(
+            "--branch",
+            metavar="NAME",
+            help="Commit on this branch (made from HEAD when new); the work tree stays as it is.",
+        ),
+        click.option(
+            "--commit", is_flag=True, help="Commit the change, and nothing but the change."
+        ),
+    ):
+        with_edit = option(with_edit)
+    return with_edit
+
+
+class Overlay:
+    """A source with some files changed, added or, where the content is None, left out."""
+
+    def __init__(self, below: Source, changes: Mapping[str, bytes | None]) -> None:
+        self._below = below
+        self._new = {
+            path: (blob_oid(data), data) for path, data in changes.items() if data is not None
+        }
+        self._entries = self._merged(set(changes))
+
+    def _merged(self, changed: set[str]) -> list[EntryLike]:
+        modes = {entry.path: entry.mode for entry in self._below.entries()}
+        merged = [entry for entry in self._below.entries() if entry.path not in changed]
+        merged += [
+            Entry(path, modes.get(path, "100644"), oid) for path, (oid, _) in self._new.items()
+        ]
+        return sorted(merged, key=lambda entry: entry.path)
+
+    def entries(self) -> Sequence[EntryLike]:
+        return self._entries
+
+    def read(self, oids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        new = dict(self._new.values())
+        below = dict(self._below.read([oid for oid in oids if oid not in new]))
+        for oid in oids:
+            yield oid, new[oid] if oid in new else below[oid]
+
+
+class ManifestEdit:
+    """One edit: where it starts from, what it changes, and how it ends."""
+
+    def __init__(self, app: App, options: EditOptions) -> None:
+        self.app = app
+        self.options = options
+        self._changes: dict[str, bytes] = {}
+        self._before: dict[str, bytes | None] = {}
+
+    # --- Where the edit starts ---
+
+    @cached_property
+    def _start_commit(self) -> str | None:
+        """The commit that the result is added to and compared with; None on an unborn branch."""
+        repository = self.app.repository
+        if self.options.branch is not None:
+            tip = repository.ref(f"refs/heads/{self.options.branch}")
+            if tip is not None:
+                return tip
+        try:
+            return repository.revision().oid
+        except RepositoryProblem as problem:
+            if problem.code != "RT604":
+                raise
+            return None
+
+    @cached_property
+    def source(self) -> Source:
+        """The manifests as they are: of the work tree, or of the commit that the result goes onto."""
+        repository = self.app.repository
+        if not self.options.committed:
+            if repository.work_tree is None:
+                raise UsageProblem(
+                    "a bare repository has no work tree to write to",
+                    help="commit the change: add --commit, or --branch NAME",
+                )
+            return repository.work_tree_snapshot()
+        return repository.snapshot(self._start_commit)
+
+    @property
+    def where(self) -> str:
+        """What `source` is, for messages."""
+        if not self.options.committed:
+            return "the work tree"
+        return f"the branch {self.options.branch or self.app.repository.head_branch()}"
+
+    @cached_property
+    def state(self) -> DesiredState:
+        """The manifests that the edit starts from."""
+        return self._checked(self.source)
+
+    @property
+    def desired(self) -> Desired:
+        """The valid ones of them; raises InvalidManifests when not even identities are known."""
+        if self.state.desired is None:
+            return self.state.require_valid(self.where)
+        return self.state.desired
+
+    @cached_property
+    def base(self) -> Desired | None:
+        """The valid manifests of the commit that the result is compared with."""
+        if self._start_commit is None:
+            return None
+        return load(self.app.repository.snapshot(self._start_commit), self.app.cache).desired
+
+    def _checked(self, source: Source) -> DesiredState:
+        repository, start = self.app.repository, self._start_commit
+        base = repository.snapshot(start) if start is not None else None
+        return read_desired(source, base, cache=self.app.cache, jobs=self.app.jobs)
+
+    # --- What the edit changes ---
+
+    def read(self, path: str) -> bytes | None:
+        """A file as the edit sees it, or None."""
+        if path in self._changes:
+            return self._changes[path]
+        if path not in self._before:
+            oid = next((entry.oid for entry in self.source.entries() if entry.path == path), None)
+            self._before[path] = None if oid is None else dict(self.source.read([oid]))[oid]
+        return self._before[path]
+
+    def write(self, path: str, data: bytes) -> None:
+        """Give a file new content."""
+        self.read(path)
+        self._changes[path] = data
+
+    def create(self, path: str, data: bytes) -> None:
+        """Write a file that does not exist yet; raises UsageProblem otherwise."""
+        if self.read(path) is not None:
+            raise UsageProblem(f"{path} exists already", help="edit it, or choose another name")
+        self.write(path, data)
+
+    def set_value(self, path: str, pointer: Pointer, value: JsonValue) -> None:
+        """Replace or add one value of a manifest."""
+        self.write(path, edits.set_value(self.existing(path), pointer, value))
+
+    def remove_value(self, path: str, pointer: Pointer) -> None:
+        """Remove one value of a manifest, with its key."""
+        self.write(path, edits.remove_value(self.existing(path), pointer))
+
+    def existing(self, path: str) -> bytes:
+        """A file as the edit sees it; raises UsageProblem when it is gone meanwhile."""
+        data = self.read(path)
+        if data is None:
+            raise UsageProblem(f"{path} does not exist any more", help="run the command again")
+        return data
+
+    @property
+    def changed(self) -> Mapping[str, bytes]:
+        """New contents of the files that differ."""
+        return {
+            path: data for path, data in self._changes.items() if data != self._before.get(path)
+        }
+
+    # --- How the edit ends ---
+
+    def finish(self, message: str, *, briefly: bool = False) -> bool:
+        """Check the result, then write or commit it and say so; returns whether anything changed.
+
+        `message` is the commit's subject unless the user gave one. With `briefly` the changed lines
+        are not shown. Raises InvalidManifests, and writes nothing, when there are new errors.
+        """
+        changed = self.changed
+        if not changed:
+            return False
+        self._require_no_new_errors(changed)
+        if self.options.dry_run:
+            self.app.out("".join(self._diff(path, data) for path, data in changed.items()))
+            return True
+        self._require_untouched(changed)
+        if self.options.committed:
+            self._commit(changed, message)
+        else:
+            self._write(changed)
+        for path, data in changed.items():
+            self._tell(path, data, briefly)
+        return True
+
+    def _require_no_new_errors(self, changed: Mapping[str, bytes]) -> None:
+        after = self._checked(Overlay(self.source, changed))
+        known = {(entry.path, entry.code, entry.message) for entry in self.state.errors}
+        new = [
+            entry for entry in after.errors if (entry.path, entry.code, entry.message) not in known
+        ]
+        if new:
+            raise InvalidManifests("nothing was changed: the result would not be valid", new)
+        if after.errors:
+            self.app.note(
+                f"warning: {self.where} has errors that this change did not make;"
+                " see registry-tool validate"
+            )
+
+    def _require_untouched(self, changed: Mapping[str, bytes]) -> None:
+        """A commit takes the file's place in the work tree, too: edits waiting there must not be lost."""
+        root = self.app.repository.work_tree
+        if root is None or not self.options.committed or not self._on_checked_out_branch:
+            return
+        for path in changed:
+            file = root / path
+            if (file.read_bytes() if file.exists() else None) != self._before[path]:
+                raise UsageProblem(
+                    f"{path} has changes in the work tree that are not committed",
+                    help="commit or discard them first, or use --branch NAME",
+                )
+
+    @property
+    def _on_checked_out_branch(self) -> bool:
+        return self.options.branch in {None, self.app.repository.head_branch()}
+
+    def _commit(self, changed: Mapping[str, bytes], message: str) -> None:
+        text = self.options.message or message
+        name = self.options.branch or self.app.repository.head_branch()
+        oid = self.app.repository.commit_files(changed, text, branch=self.options.branch)
+        if self._on_checked_out_branch:
+            self._write(changed)
+        self.app.out(f"committed {oid[:12]} on {name}: {text.splitlines()[0]}")
+
+    def _write(self, changed: Mapping[str, bytes]) -> None:
+        root = self.app.repository.work_tree
+        for path, data in changed.items() if root is not None else ():
+            replace_file(root / path, data)
+
+    def _diff(self, path: str, data: bytes) -> str:
+        before = self._before[path]
+        lines = difflib.unified_diff(
+            _lines(before),
+            _lines(data),
+            "/dev/null" if before is None else f"a/{path}",
+            f"b/{path}",
+        )
+        return "".join(line if line.endswith("\n") else line + "\n" for line in lines)
+
+    def _tell(self, path: str, data: bytes, briefly: bool) -> None:
+        before = self._before[path]
+        self.app.out(f"{'created' if before is None else 'updated'} {path}")
+        if before is None or briefly:
+            return
+        for line in difflib.ndiff(_lines(before), _lines(data)):
+            if line[:2] in {"- ", "+ "}:
+                style = {"fg": "red" if line[0] == "-" else "green"} if self.app.color else {}
+                self.app.out(click.style(f"  {line[:2]}{line[2:].strip()}", **style))
+
+    def next_step(self, otherwise: str = "registry-tool apply") -> None:
+        """Say how the change takes effect. `otherwise` is meant for a repository without a remote."""
+        if self.options.dry_run:
+            return
+        repository = self.app.repository
+        remotes = repository.remotes()
+        if not self.options.committed:
+            paths = " ".join(self.changed)
+            self.app.note(f"next: git add {paths} && git commit   (or --commit does it)")
+        elif not self._on_checked_out_branch:
+            push = f"git push -u {remotes[0]} {self.options.branch}" if remotes else None
+            self.app.note(f"next: {push or f'git merge {self.options.branch}'}")
+        else:
+            self.app.note(f"next: {'git push' if remotes else otherwise}")
+
+
+def replace_file(file: Path, data: bytes) -> None:
+    """Write a file so that nobody ever sees half of it; an existing one keeps its permissions."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}.new")
+    try:
+        partial.write_bytes(data)
+        if file.exists():
+            partial.chmod(stat.S_IMODE(file.stat().st_mode))
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _lines(data: bytes | None) -> list[str]:
+    return [] if data is None else data.decode(errors="replace").splitlines(keepends=True)
