@@ -26,7 +26,7 @@ from registry_tool.domain.storage import locked_path_problem
 from registry_tool.errors import ActionFailed, StorageProblem
 from registry_tool.oci.packing import pack
 from registry_tool.oci.tar import Chunk
-from registry_tool.storage.selecting import Selection, assign_role, media_type
+from registry_tool.storage.selecting import assign_role, is_excluded, media_type, select
 from registry_tool.storage.storage import Storage
 from registry_tool.storage.stored_file import StoredFile
 
@@ -169,10 +169,9 @@ def _selected(
     release: Release, storage: Storage, location: str, progress: Progress
 ) -> list[StoredFile]:
     globs = release.spec.artifacts
-    selection = Selection(globs)
     progress.message(f"Listing {location}")
-    found = storage.files(location, selection.excludes)
-    files = [file for file in found if selection.matches(file.path)]
+    found = storage.files(location, lambda path: is_excluded(path, globs))
+    files = select(found, globs)
     if not files:
         excluded = f" and not {_quoted(globs.exclude)}" if globs.exclude else ""
         raise ActionFailed(

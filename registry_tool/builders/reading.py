@@ -150,6 +150,7 @@ def in_parallel(
 def reading_task(
     progress: Progress, verb: str, files: Collection[StoredFile | LockedFile]
 ) -> Iterator[None]:
+    """Say that these files are going to be read, and at the end that they were, or not."""
     total = sum(file.size for file in files)
     progress.start(TASK, f"{verb} {len(files)} files", total)
     try:

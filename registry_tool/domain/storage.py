@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, StringConstraints, WithJsonSchema
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://.*", re.ASCII)
 
@@ -26,7 +26,17 @@ def _storage_path(text: str) -> str:
 
 
 StoragePath = Annotated[
-    str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_storage_path)
+    str,
+    StringConstraints(min_length=1, max_length=1024),
+    AfterValidator(_storage_path),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": 1024,
+            "pattern": r"^([a-z][a-z0-9+.-]*://|/)",
+            "examples": ["s3://models/minilm", "/mnt/ceph/models/minilm"],
+        }
+    ),
 ]
 """A URL or an absolute path, without ``..`` and ``::``."""
 
@@ -60,7 +70,7 @@ def locked_path_problem(path: str) -> str | None:
     Locked paths are relative, printable UTF-8 with forward slashes, without ``.``, ``..``, empty or ``.wh.``
     components (an OCI layer gives those a meaning), so that `sha256sum -c` and every extractor read them alike.
     """
-    if not path or len(path.encode()) > 1024:
+    if not path or len(path.encode(errors="surrogatepass")) > 1024:
         return "it is empty or longer than 1024 bytes"
     if path.startswith("/"):
         return "it is absolute"
@@ -81,7 +91,11 @@ def _locked_path(text: str) -> str:
     return text
 
 
-LockedPath = Annotated[str, AfterValidator(_locked_path)]
+LockedPath = Annotated[
+    str,
+    AfterValidator(_locked_path),
+    WithJsonSchema({"type": "string", "maxLength": 1024, "pattern": r"^[^/\\][^\\]*$"}),
+]
 """A file's path relative to the storage path, safe in layers and checksum files."""
 
 
@@ -101,5 +115,10 @@ def _image_path(text: str) -> str:
     return text
 
 
-ImagePath = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_image_path)]
+ImagePath = Annotated[
+    str,
+    StringConstraints(max_length=1024),
+    AfterValidator(_image_path),
+    WithJsonSchema({"type": "string", "maxLength": 1024, "pattern": r"^/[^\\]*[^/\\]$"}),
+]
 """An absolute, normal path inside an image."""

@@ -12,7 +12,7 @@ the speed.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
@@ -51,7 +51,7 @@ def layer_size(members: Iterable[Member]) -> int:
 
 
 def layer_chunks(
-    members: Iterable[Member],
+    members: Sequence[Member],
     open_file: Callable[[Member], BinaryIO],
     *,
     buffer_size: int = BUFFER_SIZE,
@@ -62,6 +62,7 @@ def layer_chunks(
     shorter or longer than announced raises ContentMismatch before the last chunk. Two buffers
     take turns, so that a chunk can be used while the next one is being filled.
     """
+    buffer_size = min(buffer_size, layer_size(members))
     buffers = [memoryview(bytearray(buffer_size)) for _ in range(2)]
     used = 0
     with closing(_pieces(members, open_file)) as pieces:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable
 
-from pathspec import GitIgnoreSpec
-
+from registry_tool.domain.globs import matches
 from registry_tool.domain.release import ArtifactGlobs, Role
 from registry_tool.storage.stored_file import StoredFile
 
@@ -42,26 +41,14 @@ _MEDIA_TYPES = {
 }
 
 
-class Selection:
-    """A release's globs, compiled: gitignore's language, where the last match in a list decides."""
-
-    def __init__(self, globs: ArtifactGlobs) -> None:
-        self._include = GitIgnoreSpec.from_lines(globs.include)
-        self._exclude = GitIgnoreSpec.from_lines(globs.exclude)
-
-    def matches(self, path: str) -> bool:
-        """Whether a file belongs to the release."""
-        return self._include.match_file(path) and not self._exclude.match_file(path)
-
-    def excludes(self, path: str) -> bool:
-        """Whether a file, or with a trailing slash all of a directory, is excluded explicitly."""
-        return bool(self._exclude.match_file(path))
-
-
 def select(files: Iterable[StoredFile], globs: ArtifactGlobs) -> list[StoredFile]:
     """The files that belong to a release, in the given order."""
-    selection = Selection(globs)
-    return [file for file in files if selection.matches(file.path)]
+    return [file for file in files if matches(file.path, globs.include, globs.exclude)]
+
+
+def is_excluded(path: str, globs: ArtifactGlobs) -> bool:
+    """Whether a file, or with a trailing slash all of a directory, is excluded explicitly."""
+    return bool(globs.exclude) and matches(path, globs.exclude)
 
 
 def assign_role(path: str) -> Role:
