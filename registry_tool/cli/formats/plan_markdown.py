@@ -12,9 +12,10 @@ from registry_tool.domain.plan import Action, Plan, Skipped
 
 LIMIT = 65_536
 """GitHub refuses longer comments; the result is shorter, in characters and in UTF-8 bytes."""
-_ROOM_FOR_ACTIONS = 48_000
-_ROOM_FOR_SKIPPED = 12_000
+_ROOM_FOR_ACTIONS = 40_000
+_ROOM_FOR_SKIPPED = 10_000
 _LONGEST_CELL = 600
+_DRIFT_LINES = 20
 
 T = TypeVar("T")
 
@@ -80,3 +81,13 @@ def _cell(text: str) -> str:
     short = short if len(short) <= _LONGEST_CELL else short[:_LONGEST_CELL] + "…"
     escaped = short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~@#])", r"\\\1", escaped)
+
+
+def format_drift(drift: Sequence[str]) -> str:
+    """What was observed to differ from the records, as a list."""
+    if not drift:
+        return "Observed: no drift.\n"
+    shown = [f"- {_cell(line)}" for line in drift[:_DRIFT_LINES]]
+    left = len(drift) - len(shown)
+    more = ["", f"… and {counted(left, 'more line')}."] if left else []
+    return "\n".join([f"**Observed drift: {len(drift)}**", "", *shown, *more, ""])

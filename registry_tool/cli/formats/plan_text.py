@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from registry_tool.cli.formats.layout import human_bytes, printable, styled
 from registry_tool.domain.plan import Action, Plan
 
@@ -57,3 +59,11 @@ def _action(action: Action, color: bool) -> list[str]:
     if bytes_line:
         lines.append(f"    {bytes_line}")
     return [*lines, ""]
+
+
+def format_drift(drift: Sequence[str], *, color: bool) -> str:
+    """What was observed to differ from the records, and an empty line."""
+    if not drift:
+        return "Observed: no drift.\n\n"
+    lines = [f"  {styled('!', 'yellow', color)} {printable(line)}" for line in drift]
+    return "\n".join(["Observed drift:", *lines, "", ""])

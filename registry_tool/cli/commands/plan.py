@@ -1,0 +1,107 @@
+"""`plan`: what would be built and deployed, and why."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from registry_tool.cli.app import App, pass_app
+from registry_tool.cli.options import format_option
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from registry_tool.domain.plan import Plan
+    from registry_tool.domain.recorded import Recorded
+
+PENDING = 4
+"""Exit code of --exit-code when there is something to do."""
+
+
+@click.command("plan")
+@click.option(
+    "--base",
+    metavar="REV",
+    help="Plan against the state that this revision would produce, instead of what is recorded.",
+)
+@click.option("--head", metavar="REV", help="The revision to plan; HEAD by default.")
+@format_option("text", "json", "markdown")
+@click.option("--exit-code", is_flag=True, help="Exit with 4 when there is something to do.")
+@click.option("--observe", is_flag=True, help="Also compare what is recorded with what is there.")
+@pass_app
+def plan_command(
+    app: App, base: str | None, head: str | None, output: str, exit_code: bool, observe: bool
+) -> int:
+    """Show what would be built and deployed, and why.
+
+    Reads commits only: the same commits give the same plan on any machine. Save a plan with
+    `--format json > plan.json` and have it done with `apply --plan plan.json`.
+    """
+    from registry_tool.cli.recorded import records_of
+    from registry_tool.planning.planner import plan as make_plan
+    from registry_tool.reconcile.states import read_desired_at
+
+    repository = app.repository
+    revision = repository.revision(head)
+    against = repository.resolve(base) if base is not None else None
+    state = read_desired_at(repository, revision.oid, base=against, cache=app.cache, jobs=app.jobs)
+    desired = state.require_valid(revision.short)
+    recorded = records_of(app)
+    before = _after(app, against, recorded) if against is not None else recorded
+    plan = make_plan(desired, before, head=revision.oid)
+    drift: Sequence[str] = ()
+    if observe:
+        from registry_tool.reconcile.observing import drift_of
+
+        drift = drift_of(repository, desired, recorded, revision)
+    app.out(_render(plan, drift if observe else None, output, color=app.color))
+    if head is None:
+        _note_uncommitted(app, revision.oid)
+    return PENDING if exit_code and (plan.actions or drift) else 0
+
+
+def _after(app: App, base: str, recorded: Recorded) -> Recorded:
+    """What would be recorded once `base` is applied."""
+    from registry_tool.planning.planner import plan as make_plan
+    from registry_tool.planning.simulating import recorded_after
+    from registry_tool.reconcile.states import read_desired_at
+
+    state = read_desired_at(app.repository, base, cache=app.cache, jobs=app.jobs)
+    if state.errors or state.desired is None:
+        app.note(
+            f"note: the base {base[:12]} has errors and would not be applied;"
+            " this plan is against what is recorded"
+        )
+        return recorded
+    return recorded_after(state.desired, recorded, make_plan(state.desired, recorded, head=base))
+
+
+def _render(plan: Plan, drift: Sequence[str] | None, output: str, *, color: bool) -> str:
+    from registry_tool.cli.formats import plan_markdown, plan_text
+
+    if output == "json":
+        if drift is None:
+            return plan.to_json().decode()
+        return json.dumps(plan.model_dump(mode="json") | {"drift": list(drift)}, indent=2)
+    if output == "markdown":
+        shown = plan_markdown.format_plan(plan)
+        return shown if drift is None else shown + plan_markdown.format_drift(drift)
+    shown = plan_text.format_plan(plan, color=color)
+    return shown if drift is None else plan_text.format_drift(drift, color=color) + shown
+
+
+def _note_uncommitted(app: App, commit: str) -> None:
+    """Say so when the work tree has changes that this plan does not know."""
+    repository = app.repository
+    if repository.work_tree is None:
+        return
+    here = {
+        (entry.path, entry.mode, entry.oid) for entry in repository.work_tree_snapshot().entries()
+    }
+    there = {(entry.path, entry.mode, entry.oid) for entry in repository.snapshot(commit).entries()}
+    changed = sorted({entry[0] for entry in here ^ there})
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        app.note(f"note: not planned, because not committed: {changed[0]}{more}")

@@ -1,0 +1,187 @@
+"""`validate`: all checks of the work tree, the index or a revision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from registry_tool.cli.app import App, pass_app
+from registry_tool.cli.options import format_option
+from registry_tool.errors import RepositoryProblem, UsageProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from registry_tool.domain.diagnostics import Diagnostic
+    from registry_tool.manifests.source import Source
+    from registry_tool.reconcile.states import DesiredState
+    from registry_tool.repository.repository import Repository
+
+
+@click.command("validate")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("--rev", metavar="REV", help="Check a revision instead of the work tree.")
+@click.option(
+    "--base",
+    metavar="REV",
+    help="What the manifests are compared with: by default HEAD, and for --rev its first parent.",
+)
+@click.option("--staged", is_flag=True, help="Check the Git index: what would be committed.")
+@click.option("--watch", is_flag=True, help="Check again whenever a file changes, until Ctrl-C.")
+@format_option("text", "json", "github", "sarif", "junit")
+@pass_app
+def validate_command(
+    app: App,
+    paths: tuple[str, ...],
+    rev: str | None,
+    base: str | None,
+    staged: bool,
+    watch: bool,
+    output: str,
+) -> int:
+    """Check all manifests: of the work tree, or of HEAD in a bare repository.
+
+    With PATHs only the diagnostics of these files and directories are shown. Exits with 1 when an
+    error is shown.
+    """
+    if sum((rev is not None, staged, watch)) > 1:
+        raise UsageProblem("--rev, --staged and --watch exclude each other")
+    request = Request(rev=rev, base=base, staged=staged, paths=paths, output=output)
+    if not watch:
+        return validate_once(app, request)
+    return _watch(app, request)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to check, and how to print what was found."""
+
+    rev: str | None = None
+    base: str | None = None
+    staged: bool = False
+    paths: tuple[str, ...] = ()
+    output: str = "text"
+
+
+def validate_once(app: App, request: Request) -> int:
+    """Check and print; returns 1 when an error is shown."""
+    from registry_tool.domain.diagnostics import Severity
+    from registry_tool.reconcile.states import read_desired
+
+    repository = app.repository
+    source, before = _sources(repository, request)
+    wanted = [_within(repository, path, source) for path in request.paths]
+    state = read_desired(source, before, cache=app.cache, jobs=app.jobs)
+    shown = [entry for entry in state.diagnostics if _is_wanted(entry.path, wanted)]
+    printed = render(shown, state, request.output, color=app.color)
+    if printed:
+        app.out(printed)
+    hidden = len(state.diagnostics) - len(shown)
+    if hidden:
+        app.note(f"note: {hidden} more in other files")
+    return int(any(entry.severity is Severity.ERROR for entry in shown))
+
+
+def render(shown: Sequence[Diagnostic], state: DesiredState, output: str, *, color: bool) -> str:
+    """The diagnostics in one of the formats."""
+    from registry_tool.cli.formats import github, junit, sarif, text
+    from registry_tool.cli.formats import json as json_format
+    from registry_tool.cli.formats.layout import counted
+
+    match output:
+        case "json":
+            return json_format.format_diagnostics(shown, checked=state.checked)
+        case "github":
+            return github.format_diagnostics(shown)
+        case "sarif":
+            return sarif.format_diagnostics(shown)
+        case "junit":
+            return junit.format_diagnostics(shown, checked=state.checked)
+        case _:
+            if shown:
+                return text.format_diagnostics(shown, color=color)
+            return f"{counted(state.checked, 'manifest')} checked, no errors\n"
+
+
+def _sources(repository: Repository, request: Request) -> tuple[Source, Source | None]:
+    """What to check, and what to compare it with."""
+    rev = request.rev
+    if rev is None and not request.staged and repository.work_tree is None:
+        rev = "HEAD"
+    if rev is not None:
+        commit = repository.resolve(rev)
+        parent = (
+            repository.resolve(request.base) if request.base else repository.first_parent(commit)
+        )
+        return repository.snapshot(commit), _snapshot(repository, parent)
+    if request.staged and repository.work_tree is None:
+        raise UsageProblem("a bare repository has no index", help="check a revision with --rev")
+    source = repository.index_snapshot() if request.staged else repository.work_tree_snapshot()
+    parent = repository.resolve(request.base) if request.base else _head(repository)
+    return source, _snapshot(repository, parent)
+
+
+def _head(repository: Repository) -> str | None:
+    """The commit that is checked out, or None before the first one."""
+    try:
+        return repository.revision().oid
+    except RepositoryProblem as problem:
+        if problem.code == "RT604":
+            return None
+        raise
+
+
+def _snapshot(repository: Repository, commit: str | None) -> Source | None:
+    return repository.snapshot(commit) if commit is not None else None
+
+
+def _within(repository: Repository, path: str, source: Source) -> str:
+    """A path argument relative to the repository; raises UsageProblem when nothing is there."""
+    if repository.work_tree is None:
+        inside = path.strip("/")
+    else:
+        absolute = Path.cwd() / path
+        folder = absolute.parent.resolve() / absolute.name
+        try:
+            inside = folder.relative_to(repository.work_tree.resolve()).as_posix()
+        except ValueError:
+            if absolute.resolve() == repository.work_tree.resolve():
+                return ""
+            raise UsageProblem(
+                f"{path} is outside the repository {repository.work_tree}",
+                help="name files or directories of the repository",
+            ) from None
+    inside = "" if inside == "." else inside
+    if not any(_is_wanted(entry.path, [inside]) for entry in source.entries()):
+        raise UsageProblem(
+            f"there is no manifest at {path}",
+            help="manifests are below manifests/ and build_templates/",
+        )
+    return inside
+
+
+def _is_wanted(path: str, wanted: Sequence[str]) -> bool:
+    return not wanted or any(
+        not prefix or path == prefix or path.startswith(prefix + "/") for prefix in wanted
+    )
+
+
+def _watch(app: App, request: Request) -> int:
+    from registry_tool.cli.formats.layout import moment
+    from registry_tool.cli.watching import Changes
+    from registry_tool.reconcile.effects import utc_now
+
+    root = app.repository.work_tree
+    if root is None:
+        raise UsageProblem("a bare repository has no work tree to watch")
+    with Changes(root) as changes:
+        try:
+            while True:
+                validate_once(app, request)
+                app.note(f"{moment(utc_now())} waiting for changes; Ctrl-C ends")
+                changes.wait()
+        except KeyboardInterrupt:
+            return 0
