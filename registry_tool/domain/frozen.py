@@ -17,6 +17,7 @@ class Frozen(BaseModel):
         extra="forbid",
         strict=True,
         populate_by_name=True,
-        use_attribute_docstrings=True,
+        # Validators are built when a type is first used: most commands need few of them.
+        defer_build=True,
         allow_inf_nan=False,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, NamedTuple
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 from registry_tool.domain.subjects import ReleaseId
 
@@ -66,7 +66,13 @@ def _repository(text: str) -> str:
     return text
 
 
-Repository = Annotated[str, AfterValidator(_repository)]
+Repository = Annotated[
+    str,
+    AfterValidator(_repository),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^[^\s/@]+/[^\s@]+$", "examples": ["registry.example:5000/ml"]}
+    ),
+]
 """``host[:port]/path`` of an OCI registry."""
 
 
@@ -75,7 +81,11 @@ def _reference(text: str) -> str:
     return text
 
 
-ImageReferenceText = Annotated[str, AfterValidator(_reference)]
+ImageReferenceText = Annotated[
+    str,
+    AfterValidator(_reference),
+    WithJsonSchema({"type": "string", "maxLength": 512, "pattern": r"^[^\s]+$"}),
+]
 
 
 def image_tag(release: ReleaseId) -> str:

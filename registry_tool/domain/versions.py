@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 from semver import Version as _SemVer
 
 _NUMBER = r"(0|[1-9][0-9]{0,17})"
@@ -41,7 +41,18 @@ def canonical_version(text: str) -> str:
     )
 
 
-Version = Annotated[str, AfterValidator(canonical_version)]
+Version = Annotated[
+    str,
+    AfterValidator(canonical_version),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": MAX_LENGTH,
+            "pattern": r"^v?[0-9]+(\.[0-9]+(\.[0-9]+(-[0-9A-Za-z.-]+)?)?)?$",
+            "examples": ["1.10.0", "2.0.0-rc.1"],
+        }
+    ),
+]
 """A version in canonical spelling."""
 
 
@@ -123,4 +134,14 @@ def canonical_range(text: str) -> str:
     return text
 
 
-VersionRange = Annotated[str, AfterValidator(canonical_range)]
+VersionRange = Annotated[
+    str,
+    AfterValidator(canonical_range),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^[0-9A-Za-z.,\s^~<>=!*-]+$",
+            "examples": ["^1.2", "~1.2.3", ">=1.0 <2.0.0", "*"],
+        }
+    ),
+]

@@ -1,0 +1,184 @@
+"""The manifests of one load: which there are, which clash, and where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from registry_tool.domain.diagnostics import Finding, RelatedPlace, Severity
+from registry_tool.domain.kinds import MANIFEST_KINDS
+from registry_tool.domain.subjects import DeploymentId, ReleaseId
+from registry_tool.manifests.identity import Identity, identity_place
+from registry_tool.manifests.shelf import Place
+
+Key = Any
+"""What `Desired` calls a manifest of a kind: a name, a ReleaseId or a DeploymentId."""
+
+_KEY_TYPES: dict[str, Any] = {
+    "Release": ReleaseId,
+    "ArtifactLock": ReleaseId,
+    "Deployment": DeploymentId,
+}
+
+
+class Inventory:
+    """Identities and places, in the order of their paths."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, dict[Key, Place]] = {kind: {} for kind in MANIFEST_KINDS}
+        self.doubles: list[tuple[Identity, Place, Place]] = []
+        self.misplaced: list[tuple[Identity, str]] = []
+        self._invalid: dict[Identity, Place] = {}
+
+    def add(self, kind: str, names: Iterable[str], path: str, oid: str, conventional: bool) -> None:
+        """A valid manifest."""
+        key_type = _KEY_TYPES.get(kind)
+        key: Key = key_type(*names) if key_type else next(iter(names))
+        places = self.places[kind]
+        place = Place(kind, path, oid)
+        if key in places:
+            self.doubles.append((Identity(kind, tuple(names)), places[key], place))
+            return
+        places[key] = place
+        if not conventional:
+            self.misplaced.append((Identity(kind, tuple(names)), path))
+
+    def add_invalid(self, identity: Identity, path: str, oid: str) -> None:
+        """A manifest with errors whose identity is known all the same."""
+        place = Place(identity.kind, path, oid)
+        if identity in self._invalid:
+            self.doubles.append((identity, self._invalid[identity], place))
+        else:
+            self._invalid[identity] = place
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Subjects with errors."""
+        return frozenset(identity.subject for identity in self._invalid)
+
+    def identity_findings(self) -> Iterator[Finding]:
+        """Manifests that cannot both be (RT201, RT202, RT204 for a second Registry)."""
+        doubles = list(self.doubles)
+        for identity, place in self._invalid.items():
+            valid = self.places[identity.kind].get(key_of(identity))
+            if valid is not None:
+                first, second = sorted((valid, place), key=lambda entry: entry.path)
+                doubles.append((identity, first, second))
+        for identity, first, second in doubles:
+            if identity.kind != "Registry":
+                yield _double(identity, first, second)
+        yield from self._several_registries(doubles)
+        yield from self._case_clashes()
+
+    def _several_registries(
+        self, doubles: list[tuple[Identity, Place, Place]]
+    ) -> Iterator[Finding]:
+        all_places = set(self.places["Registry"].values())
+        all_places |= {place for identity, _, place in doubles if identity.kind == "Registry"}
+        ordered = sorted(all_places, key=lambda place: place.path)
+        for other in ordered[1:]:
+            yield Finding(
+                "RT204",
+                other.path,
+                ("kind",),
+                "there is already a Registry, and a repository has exactly one",
+                f"move its settings to {ordered[0].path} and delete this file",
+                (RelatedPlace(ordered[0].path, ("kind",), "the first one"),),
+            )
+
+    def _case_clashes(self) -> Iterator[Finding]:
+        releases: dict[ReleaseId, Place] = self.places["Release"]
+        folded = {(model, version, name.lower()) for model, version, name in releases}
+        if len(folded) == len(releases):
+            return
+        first: dict[tuple[str, str, str], ReleaseId] = {}
+        for release, place in releases.items():
+            known = first.setdefault(
+                (release.model, release.version, release.quantization.lower()), release
+            )
+            if known != release:
+                yield Finding(
+                    "RT202",
+                    place.path,
+                    ("spec", "quantization"),
+                    f'"{release.quantization}" and "{known.quantization}" differ only in case',
+                    f"write {known.quantization}, or choose another name",
+                    (
+                        RelatedPlace(
+                            releases[known].path, ("spec", "quantization"), "the other one"
+                        ),
+                    ),
+                    subject=release.subject,
+                )
+
+    def misplaced_findings(self) -> Iterator[Finding]:
+        """Files that are not where their manifests belong (RT203)."""
+        for identity, path in self.misplaced:
+            wanted = identity.conventional_path
+            yield Finding(
+                "RT203",
+                path,
+                (),
+                f"{identity.subject} belongs in {wanted}",
+                f"git mv {path} {wanted}",
+                severity=Severity.WARNING,
+                subject=identity.subject,
+            )
+
+    def paths(self) -> dict[str, str]:
+        """The file of every subject; of a release that is its manifest, not its lock."""
+        found: dict[str, str] = {}
+        for kind, places in self.places.items():
+            if kind == "ArtifactLock":
+                continue
+            for key, place in places.items():
+                found[identity_of_key(kind, key).subject] = place.path
+        for identity, place in self._invalid.items():
+            found.setdefault(identity.subject, place.path)
+        return found
+
+
+def key_of(identity: Identity) -> Key:
+    """What `Desired` calls it."""
+    key_type = _KEY_TYPES.get(identity.kind)
+    return key_type(*identity.names) if key_type else identity.names[0]
+
+
+def identity_of_key(kind: str, key: Key) -> Identity:
+    """The inverse of `key_of`."""
+    return Identity(kind, (key,) if isinstance(key, str) else tuple(key))
+
+
+def _double(identity: Identity, first: Place, second: Place) -> Finding:
+    pointer = identity_place(identity.kind)
+    what = "the lock of " if identity.kind == "ArtifactLock" else ""
+    return Finding(
+        "RT201",
+        second.path,
+        pointer,
+        f"{what}{identity.subject} is declared twice",
+        "delete one of the two files, or rename one of the manifests",
+        (RelatedPlace(first.path, pointer, "first here"),),
+    )
+
+
+class LazyPaths(Mapping[str, str]):
+    """`Inventory.paths`, made when somebody asks."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+        self._paths: dict[str, str] | None = None
+
+    def _all(self) -> dict[str, str]:
+        if self._paths is None:
+            self._paths = self._inventory.paths()
+        return self._paths
+
+    def __getitem__(self, subject: str) -> str:
+        return self._all()[subject]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())

@@ -1,0 +1,190 @@
+"""One file's bytes to a manifest, or to everything that is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import NamedTuple, cast
+
+from pydantic import BaseModel, ValidationError
+
+from registry_tool.domain.diagnostics import (
+    Diagnostic,
+    Pointer,
+    RelatedPosition,
+    Severity,
+)
+from registry_tool.domain.kinds import MANIFEST_KINDS, RECORD_KINDS, AnyManifest
+from registry_tool.domain.manifest import Manifest
+from registry_tool.domain.names import did_you_mean
+from registry_tool.manifests.document import Document, Problem, Region, Scalar
+from registry_tool.manifests.explaining import Seen, Trouble, explain, unsupported_version
+from registry_tool.manifests.identity import Identity, identity_in, identity_of
+from registry_tool.manifests.parsing import Irregular, Json, parse
+from registry_tool.manifests.reading import read_document
+from registry_tool.manifests.secrets import find_secrets, may_hold_secret
+
+MAX_TROUBLES = 200
+"""Of one file: nobody reads more, and a machine-made file may have very many."""
+
+
+class Valid(NamedTuple):
+    """A good file: its identity, the JSON that gives its manifest, and the manifest if it is at hand."""
+
+    identity: Identity
+    body: bytes
+    manifest: Manifest | None
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """A bad file: its diagnostics, and its identity when that can be trusted all the same."""
+
+    diagnostics: tuple[Diagnostic, ...]
+    identity: Identity | None
+
+
+def read_manifest(path: str, data: bytes) -> Valid | Invalid:
+    """Check one manifest file."""
+    value: Json
+    try:
+        value = parse(data)
+        body = json.dumps(value).encode()
+        manifest = MANIFEST_KINDS[value["kind"]].__pydantic_validator__.validate_json(
+            body, by_alias=True, by_name=False
+        )
+    except (Irregular, ValidationError, KeyError, TypeError):
+        return _examine(path, data)
+    if may_hold_secret(data.decode()) and any(find_secrets(value)):
+        return _examine(path, data)
+    return Valid(identity_of(manifest), body, manifest)
+
+
+def restore(kind: str, body: bytes) -> Manifest:
+    """The manifest of a `Valid.body`."""
+    manifest: Manifest = MANIFEST_KINDS[kind].__pydantic_validator__.validate_json(
+        body, by_alias=True, by_name=False
+    )
+    return manifest
+
+
+def _examine(path: str, data: bytes) -> Valid | Invalid:
+    """The slow way, with positions: find all that is wrong, or that nothing is."""
+    document = read_document(data)
+    troubled = frozenset(
+        problem.pointer if problem.pointer is not None else () for problem in document.problems
+    )
+    if document.root is None:
+        return Invalid(diagnostics_of(path, document, [], None), None)
+    value = document.root.value
+    troubles, manifest = check_schema(value, document, MANIFEST_KINDS)
+    identity = identity_in(value, troubled)
+    troubles += [_secret(pointer, what) for pointer, what in find_secrets(value)]
+    if not troubles and not document.problems and manifest is not None:
+        return Valid(identity_of(cast(AnyManifest, manifest)), json.dumps(value).encode(), manifest)
+    return Invalid(diagnostics_of(path, document, troubles, identity), identity)
+
+
+def check_schema(
+    value: Json, document: Document, kinds: dict[str, type[Manifest]]
+) -> tuple[list[Trouble], Manifest | None]:
+    """What the type of the document's kind has to say about it, and the manifest when that is nothing."""
+    wrong = _wrong_kind(value, document, kinds)
+    if wrong:
+        return wrong, None
+    model = kinds[value["kind"]]
+    try:
+        manifest = model.__pydantic_validator__.validate_json(
+            json.dumps(value), by_alias=True, by_name=False
+        )
+    except ValidationError as error:
+        return _explained(error, model, document), None
+    return [], manifest
+
+
+def _explained(error: ValidationError, model: type[BaseModel], document: Document) -> list[Trouble]:
+    troubles = []
+    already = {problem.pointer for problem in document.problems}
+    for found in error.errors(include_url=False)[:MAX_TROUBLES]:
+        pointer = tuple(step for step in found["loc"] if step != "[key]")
+        if pointer not in already:  # what YAML could not read has been reported
+            troubles.append(explain(found, model, seen_at(document, pointer)))
+    return troubles
+
+
+def _wrong_kind(value: Json, document: Document, kinds: dict[str, type[Manifest]]) -> list[Trouble]:
+    if not isinstance(value, dict):
+        seen = seen_at(document, ())
+        help = "begin with apiVersion: and kind:"
+        return [Trouble("RT014", (), f"a manifest must be a mapping, not {seen.described}", help)]
+    if "kind" not in value:
+        near = did_you_mean("kind", (key for key in value if key.lower() == "kind"))
+        help = 'write "kind" in lower case' if near else f'add "kind: …", one of {", ".join(kinds)}'
+        return [Trouble("RT102", ("kind",), 'a manifest needs "kind"', help, True)]
+    kind = value["kind"]
+    if isinstance(kind, str) and kind in kinds:
+        return []
+    if isinstance(kind, str) and kind in RECORD_KINDS:
+        message = f"a {kind} is a record: the recorder writes it to the registry-records branch"
+        return [Trouble("RT105", ("kind",), message, "remove the file")]
+    seen = seen_at(document, ("kind",))
+    help = _near_kind(kind, kinds) or f"the kinds are {', '.join(kinds)}"
+    troubles = [Trouble("RT105", ("kind",), f"unknown kind {seen.described}", help)]
+    if "apiVersion" in value and value["apiVersion"] != "registry-tool/v1":
+        troubles.append(unsupported_version(seen_at(document, ("apiVersion",))))
+    return troubles
+
+
+def _near_kind(kind: Json, kinds: dict[str, type[Manifest]]) -> str | None:
+    if not isinstance(kind, str):
+        return None
+    same = [
+        name for name in kinds if name.lower() == kind.lower().replace("-", "").replace("_", "")
+    ]
+    return f"write {same[0]}" if same else did_you_mean(kind, kinds)
+
+
+def seen_at(document: Document, pointer: Pointer) -> Seen:
+    """The value at a pointer as the person who wrote it sees it."""
+    node = document.find(pointer)
+    if isinstance(node, Scalar):
+        written = document.raw(node) if not node.style else ""
+        return Seen(node.value, written if "\n" not in written else "", not node.style)
+    return Seen(node.value if node else None, "", False)
+
+
+def _secret(pointer: Pointer, what: str) -> Trouble:
+    return Trouble(
+        "RT109",
+        pointer,
+        f"this looks like {what}, and manifests carry no secrets",
+        "name a secret instead (a Deployment has spec.secrets); treat this one as leaked",
+    )
+
+
+def diagnostics_of(
+    path: str, document: Document, troubles: list[Trouble], identity: Identity | None
+) -> tuple[Diagnostic, ...]:
+    """Everything that is wrong with a document, in stable order."""
+    subject = identity.subject if identity else None
+    found = [_of_problem(path, document, problem) for problem in document.problems[:MAX_TROUBLES]]
+    for trouble in troubles[:MAX_TROUBLES]:
+        region = document.region(trouble.pointer, on_key=trouble.on_key)
+        found.append(_at(path, document, region, trouble))
+    named = (replace(diagnostic, subject=subject) for diagnostic in found)
+    return tuple(sorted(named, key=lambda diagnostic: diagnostic.sort_key))
+
+
+def _of_problem(path: str, document: Document, problem: Problem) -> Diagnostic:
+    diagnostic = _at(path, document, problem.region, problem)
+    if problem.related is None:
+        return diagnostic
+    region, message = problem.related
+    span = document.span(region)
+    return replace(diagnostic, related=(RelatedPosition(path, span.line, span.column, message),))
+
+
+def _at(path: str, document: Document, region: Region, what: Problem | Trouble) -> Diagnostic:
+    span = document.span(region)
+    line = document.line(span.line)
+    return Diagnostic(path, span, Severity.ERROR, what.code, what.message, what.help, (), line)
