@@ -56,7 +56,10 @@ def make_order(desired: Desired, release_id: ReleaseId) -> BuildOrder:
         release=release_id,
         lock=lock,
         template=render_template(
-            desired.templates[release.spec.template.name], release=release, model=model
+            desired.templates[release.spec.template.name],
+            release=release,
+            model=model,
+            target=lock.target,
         ),
         key=key.value,
         key_parts=key.parts,
@@ -193,7 +196,7 @@ def build_record(
             published[sequence] = _publish_log(effects, order, sequence, log)
         return to_yaml(
             Build(
-                apiVersion=API_VERSION,
+                api_version=API_VERSION,
                 spec=BuildSpec(
                     model=order.release.model,
                     version=order.release.version,
