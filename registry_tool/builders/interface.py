@@ -38,11 +38,14 @@ class BuildOrder:
     labels: Mapping[str, str]
     """The OCI labels that follow from the release's identity; they win over those of base and template."""
     platforms: tuple[str, ...]
-    """``os/architecture[/variant]``; one image manifest each."""
+    """``os/architecture[/variant]``, one image manifest each; sorted, since the key knows no order."""
     location: str
     """The storage path of the locked files."""
     timeout: timedelta
     """How long engines are given; the native builder is ended by the check."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "platforms", tuple(sorted(set(self.platforms))))
 
 
 @dataclass(frozen=True, slots=True)
