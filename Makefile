@@ -22,7 +22,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.installed ## install, then build and publish a real model without any daemon
-	@$(BIN)/registry-tool demo $(ARGS)
+	@$(BIN)/registry-tool demo --dir .demo $(ARGS)
 
 test: $(VENV)/.installed-dev ## install, get missing services where allowed, run all tests
 	@.ci/services
@@ -44,7 +44,7 @@ serve: $(VENV)/.installed ## serve the web index of this repository
 	@$(BIN)/registry-tool serve $(ARGS)
 
 clean: ## remove the virtual environment, caches and build output
-	rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .demo build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # --- The virtual environment; the stamps keep an installation from being repeated ---
