@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry_tool.builders.sandbox import Text
 from registry_tool.builders.template_compiling import CompiledTemplate
@@ -23,6 +23,9 @@ from registry_tool.domain.digests import canonical_json, canonical_sha256, diges
 from registry_tool.domain.model import Model
 from registry_tool.domain.release import Release
 from registry_tool.domain.storage import image_path_problem
+
+if TYPE_CHECKING:
+    from registry_tool.builders.native_layers import NativeLayer
 
 __all__ = [
     "BUILDER_VERSIONS",
@@ -93,6 +96,13 @@ class RenderedTemplate:
                 "name": self.name,
             },
         }
+
+    @cached_property
+    def files_layer(self) -> NativeLayer | None:
+        """The layer of the files of a native image, as it is on a base without symbolic links."""
+        from registry_tool.builders.native_layers import files_layer
+
+        return files_layer(self.files) if self.image is not None else None
 
     @cached_property
     def part_digests(self) -> Mapping[str, str]:

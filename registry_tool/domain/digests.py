@@ -14,6 +14,10 @@ Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """A bare lower-case SHA-256, as `sha256sum` prints it."""
 
+_encode = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode
+
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
@@ -28,9 +32,7 @@ def canonical_json(value: Any) -> bytes:
     Mappings must have string keys. The form follows RFC 8785 for the values that occur here (strings, integers,
     booleans, null, lists, mappings; a float keeps Python's shortest form).
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return _encode(value).encode()
 
 
 def canonical_sha256(value: Any) -> str:

@@ -1,0 +1,50 @@
+"""Deployments with everything resolved: what a deployer is given, and what its key is made from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from registry_tool.builders.templates import RenderedTemplate
+from registry_tool.deployers.interface import Health
+from registry_tool.domain.deployment import DeploymentSpec
+from registry_tool.domain.quantities import format_duration
+
+_FOLLOWS = {"environment", "model", "version", "quantization", "track", "suspend", "healthcheck"}
+
+
+def health(spec: DeploymentSpec, rendered: RenderedTemplate) -> Health:
+    """The health check in force: the deployment's, else the template's probe on the first port.
+
+    Raises TemplateProblem.
+    """
+    check = spec.healthcheck
+    if check is not None and check.command is not None:
+        return Health(command=check.command)
+    port = check.port if check is not None else None
+    if port is None and spec.ports:
+        port = spec.ports[0].container
+    if port is None:
+        return Health()
+    http = check.http if check is not None else None
+    return Health(command=rendered.probe(port, http or "/"), http=http, port=port)
+
+
+def effective_spec(spec: DeploymentSpec, check: Health, target: str) -> dict[str, Any]:
+    """What decides how a build runs, as JSON.
+
+    The release is left out: the build key stands for it. So are `track` and `suspend`, which decide
+    whether something is deployed and not how it runs.
+    """
+    found = spec.model_dump(mode="json", exclude=_FOLLOWS)
+    timings = spec.healthcheck
+    found["health"] = {
+        "command": list(check.command),
+        "http": check.http,
+        "port": check.port,
+        "retries": timings.retries if timings else None,
+    }
+    for name in ("interval", "timeout", "start_period"):
+        value = getattr(timings, name) if timings else None
+        found["health"][name] = None if value is None else format_duration(value)
+    found["weights_target"] = target
+    return found
