@@ -8,112 +8,29 @@ refused with its diagnostics; errors that were there before are mentioned and do
 from __future__ import annotations
 
 import difflib
-import functools
 import secrets
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING
 
-import click
-
-from registry_tool.domain.diagnostics import Pointer
+from registry_tool.cli.formats.layout import styled
+from registry_tool.cli.overlay import Overlay
 from registry_tool.errors import InvalidManifests, RepositoryProblem, UsageProblem
 from registry_tool.manifests import edits
 from registry_tool.manifests.loading import load
-from registry_tool.manifests.source import Entry, EntryLike, blob_oid
 from registry_tool.reconcile.states import DesiredState, read_desired
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from registry_tool.cli.app import App
+    from registry_tool.cli.edit_options import EditOptions
     from registry_tool.domain.desired import Desired
+    from registry_tool.domain.diagnostics import Pointer
     from registry_tool.manifests.loading import load
 from registry_tool.manifests.source import Source
-
-P = ParamSpec("P")
-
-
-@dataclass(frozen=True)
-class EditOptions:
-    """What every editing command offers beside its own options."""
-
-    commit: bool = False
-    branch: str | None = None
-    message: str | None = None
-    dry_run: bool = False
-
-    @property
-    def committed(self) -> bool:
-        """Whether the result becomes a commit."""
-        return self.commit or self.branch is not None
-
-
-def edit_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Add --commit, --branch, --message and --dry-run; the command takes them as `edit`."""
-
-    @functools.wraps(command)
-    def with_edit(
-        *args: Any,
-        commit: bool,
-        branch: str | None,
-        message: str | None,
-        dry_run: bool,
-        **kwargs: Any,
-    ) -> int:
-        edit = EditOptions(commit, branch, message, dry_run)
-        if message is not None and not edit.committed:
-            raise UsageProblem(
-                "--message is the message of a commit, and no commit is asked for",
-                help="add --commit or --branch NAME",
-            )
-        return command(*args, edit=edit, **kwargs)
-
-    for option in (
-        click.option("--dry-run", is_flag=True, help="Print the change as a diff; write nothing."),
-        click.option("-m", "--message", metavar="TEXT", help="The commit's message."),
-        click.option(
-            "--branch",
-            metavar="NAME",
-            help="Commit on this branch (made from HEAD when new); the work tree stays as it is.",
-        ),
-        click.option(
-            "--commit", is_flag=True, help="Commit the change, and nothing but the change."
-        ),
-    ):
-        with_edit = option(with_edit)
-    return with_edit
-
-
-class Overlay:
-    """A source with some files changed, added or, where the content is None, left out."""
-
-    def __init__(self, below: Source, changes: Mapping[str, bytes | None]) -> None:
-        self._below = below
-        self._new = {
-            path: (blob_oid(data), data) for path, data in changes.items() if data is not None
-        }
-        self._entries = self._merged(set(changes))
-
-    def _merged(self, changed: set[str]) -> list[EntryLike]:
-        modes = {entry.path: entry.mode for entry in self._below.entries()}
-        merged = [entry for entry in self._below.entries() if entry.path not in changed]
-        merged += [
-            Entry(path, modes.get(path, "100644"), oid) for path, (oid, _) in self._new.items()
-        ]
-        return sorted(merged, key=lambda entry: entry.path)
-
-    def entries(self) -> Sequence[EntryLike]:
-        return self._entries
-
-    def read(self, oids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        new = dict(self._new.values())
-        below = dict(self._below.read([oid for oid in oids if oid not in new]))
-        for oid in oids:
-            yield oid, new[oid] if oid in new else below[oid]
 
 
 class ManifestEdit:
@@ -295,7 +212,9 @@ class ManifestEdit:
 
     def _write(self, changed: Mapping[str, bytes]) -> None:
         root = self.app.repository.work_tree
-        for path, data in changed.items() if root is not None else ():
+        if root is None:
+            return
+        for path, data in changed.items():
             replace_file(root / path, data)
 
     def _diff(self, path: str, data: bytes) -> str:
@@ -315,8 +234,8 @@ class ManifestEdit:
             return
         for line in difflib.ndiff(_lines(before), _lines(data)):
             if line[:2] in {"- ", "+ "}:
-                style = {"fg": "red" if line[0] == "-" else "green"} if self.app.color else {}
-                self.app.out(click.style(f"  {line[:2]}{line[2:].strip()}", **style))
+                style = "red" if line[0] == "-" else "green"
+                self.app.out(styled(f"  {line[:2]}{line[2:].strip()}", style, self.app.color))
 
     def next_step(self, otherwise: str = "registry-tool apply") -> None:
         """Say how the change takes effect. `otherwise` is meant for a repository without a remote."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from registry_tool.cli.app import App, pass_app
-from registry_tool.cli.editing import EditOptions, ManifestEdit, edit_options
+from registry_tool.cli.edit_options import EditOptions, edit_options
+from registry_tool.cli.editing import ManifestEdit
 from registry_tool.cli.finding import find_release, here
 from registry_tool.cli.formats.layout import counted, human_bytes, table
 from registry_tool.cli.options import format_option

@@ -16,9 +16,14 @@ from registry_tool.cli.formats.layout import counted
 from registry_tool.cli.scaffold.example_files import EXAMPLE_FOLDER, example_files
 from registry_tool.cli.scaffold.registry_files import REGISTRY_PATH, RegistryFiles
 from registry_tool.domain.storage import StoragePath, normal_storage_path
-from registry_tool.errors import EnvironmentProblem, InvalidManifests, UsageProblem
+from registry_tool.errors import (
+    EnvironmentProblem,
+    InvalidManifests,
+    RepositoryProblem,
+    UsageProblem,
+)
 from registry_tool.manifests.loading import load
-from registry_tool.repository.hooks import install_client_hooks
+from registry_tool.repository.hooks import install_client
 from registry_tool.repository.repository import Repository
 from registry_tool.storage.storage import Storage
 
@@ -170,9 +175,15 @@ def _commit(app: App, root: Path, repository: Repository, files: Mapping[str, by
 
 
 def _install_hooks(app: App, repository: Repository) -> bool:
-    installed = install_client_hooks(repository)
-    for name in installed:
-        app.out(f"installed the hook {name}")
+    """Install the client hooks, unless somebody else's are in the way."""
+    try:
+        installed = [hook for hook in install_client(repository) if hook.change != "unchanged"]
+    except RepositoryProblem as problem:
+        app.note(f"note: no hooks installed: {problem.message}; {problem.help}")
+        return False
+    if installed:
+        names = " and ".join(hook.path.name for hook in installed)
+        app.out(f"installed the hooks {names}, which check manifests")
     return bool(installed)
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from registry_tool.cli.app import App, pass_app
-from registry_tool.cli.editing import EditOptions, ManifestEdit, edit_options
+from registry_tool.cli.edit_options import EditOptions, edit_options
+from registry_tool.cli.editing import ManifestEdit
 from registry_tool.cli.failures import report
 from registry_tool.cli.finding import find_release
 from registry_tool.cli.locking import Relocked, relock, write_lock

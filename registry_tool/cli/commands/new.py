@@ -12,7 +12,8 @@ from pydantic import JsonValue
 
 from registry_tool.cli.app import App, pass_app
 from registry_tool.cli.arguments import key_values, ports
-from registry_tool.cli.editing import EditOptions, ManifestEdit, edit_options
+from registry_tool.cli.edit_options import EditOptions, edit_options
+from registry_tool.cli.editing import ManifestEdit
 from registry_tool.cli.finding import find_release
 from registry_tool.cli.scaffold import field_examples
 from registry_tool.cli.scaffold.commented import commented_manifest
@@ -56,6 +57,7 @@ def new_command() -> None:
 @pass_app
 def new_model(
     app: App,
+    /,
     *,
     name: str,
     storage_path: str | None,
@@ -132,9 +134,9 @@ def new_release(
         values["release_notes"] = notes.replace("\\n", "\n")
     if storage_path:
         values["storage_path"] = storage_path
-    globs = {"include": list(include), "exclude": list(exclude)}
     if include or exclude:
-        values["artifacts"] = {key: globs[key] for key in globs if globs[key]}
+        globs: dict[str, JsonValue] = {"include": list(include), "exclude": list(exclude)}
+        values["artifacts"] = {key: given for key, given in globs.items() if given}
     if platforms:
         values["platforms"] = list(platforms)
     if not auto_build:

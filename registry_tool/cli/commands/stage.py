@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from registry_tool.cli.app import App, pass_app
-from registry_tool.cli.editing import EditOptions, ManifestEdit, edit_options
+from registry_tool.cli.edit_options import EditOptions, edit_options
+from registry_tool.cli.editing import ManifestEdit
 from registry_tool.cli.finding import find_deployment, find_release, require_environment
 from registry_tool.domain.kinds import conventional_path
 from registry_tool.domain.release import Stage

@@ -5,8 +5,6 @@ The text is made from the field descriptions, so that a new field of a kind appe
 
 from __future__ import annotations
 
-import json
-import re
 import textwrap
 from collections.abc import Mapping
 from enum import Enum
@@ -15,12 +13,9 @@ from typing import cast
 from pydantic import BaseModel, JsonValue
 
 from registry_tool.domain.manifest import API_VERSION, Manifest
-from registry_tool.manifests.scalars import reads_as_string
+from registry_tool.manifests.emitting import entry
 
 WIDTH = 100
-_PLAIN = re.compile(
-    r"[A-Za-z0-9_./^~*][A-Za-z0-9_./:@+^~*=-]*(?: [A-Za-z0-9_./@+(),=-]+)*", re.ASCII
-)
 
 
 def commented_manifest(
@@ -40,15 +35,19 @@ def commented_manifest(
     lines += _comment(_first_line(kind), "")
     lines += [f"apiVersion: {API_VERSION}", f"kind: {kind.__name__}"]
     if metadata:
-        lines += yaml_lines("metadata", dict(metadata))
+        lines += _lines("metadata", dict(metadata))
     lines.append("spec:")
     for name, text in _fields(kind):
         lines += _comment(text, "  ")
         if name in values:
-            lines += yaml_lines(name, values[name], "  ")
+            lines += _lines(name, values[name], "  ")
         elif name in examples:
-            lines += [f"  # {line}".rstrip() for line in yaml_lines(name, examples[name])]
+            lines += [f"  # {line}".rstrip() for line in _lines(name, examples[name])]
     return "\n".join(lines) + "\n"
+
+
+def _lines(key: str, value: JsonValue, indent: str = "") -> list[str]:
+    return entry(key, value, indent).splitlines()
 
 
 def _first_line(kind: type[Manifest]) -> str:
@@ -77,43 +76,3 @@ def _comment(text: str, indent: str) -> list[str]:
     return textwrap.wrap(
         " ".join(text.split()), WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "
     )
-
-
-def yaml_lines(key: str, value: JsonValue, indent: str = "") -> list[str]:
-    """``key: value`` as block YAML."""
-    head = f"{indent}{scalar(key)}:"
-    if isinstance(value, str) and "\n" in value.rstrip("\n"):
-        return [f"{head} |", *textwrap.indent(value.rstrip("\n"), indent + "  ").splitlines()]
-    if isinstance(value, dict) and value:
-        return [head, *(line for k, v in value.items() for line in yaml_lines(k, v, indent + "  "))]
-    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        return [head, *(line for item in value for line in _item(item, indent + "  "))]
-    if isinstance(value, list):
-        return [f"{head} [{', '.join(_flow_scalar(item) for item in value)}]"]
-    return [f"{head} {'{}' if isinstance(value, dict) else scalar(value)}"]
-
-
-def _item(value: JsonValue, indent: str) -> list[str]:
-    """A list item; a mapping's first key stands beside the dash."""
-    if not isinstance(value, dict) or not value:
-        return [f"{indent}- {scalar(value)}"]
-    inner = [line for k, v in value.items() for line in yaml_lines(k, v, indent + "  ")]
-    return [f"{indent}- {inner[0].lstrip()}", *inner[1:]]
-
-
-def _flow_scalar(value: JsonValue) -> str:
-    text = scalar(value)
-    return (
-        json.dumps(value, ensure_ascii=False)
-        if text[0] != '"' and set(text) & set(",[]{}")
-        else text
-    )
-
-
-def scalar(value: JsonValue) -> str:
-    """A value on one line: plain where it reads back as the same value, else in JSON's quotes."""
-    if isinstance(value, str):
-        plain = _PLAIN.fullmatch(value) and reads_as_string(value)
-        ambiguous = value.startswith("*") or value.endswith(":") or ": " in value
-        return value if plain and not ambiguous else json.dumps(value, ensure_ascii=False)
-    return json.dumps(value, ensure_ascii=False)
