@@ -8,17 +8,14 @@ refused with its diagnostics; errors that were there before are mentioned and do
 from __future__ import annotations
 
 import difflib
-import secrets
-import stat
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry_tool.cli.formats.layout import styled
 from registry_tool.cli.overlay import Overlay
+from registry_tool.cli.replacing import replace_file
 from registry_tool.errors import InvalidManifests, RepositoryProblem, UsageProblem
-from registry_tool.manifests import edits
 from registry_tool.manifests.loading import load
 from registry_tool.reconcile.states import DesiredState, read_desired
 
@@ -127,10 +124,14 @@ class ManifestEdit:
 
     def set_value(self, path: str, pointer: Pointer, value: JsonValue) -> None:
         """Replace or add one value of a manifest."""
+        from registry_tool.manifests import edits
+
         self.write(path, edits.set_value(self.existing(path), pointer, value))
 
     def remove_value(self, path: str, pointer: Pointer) -> None:
         """Remove one value of a manifest, with its key."""
+        from registry_tool.manifests import edits
+
         self.write(path, edits.remove_value(self.existing(path), pointer))
 
     def existing(self, path: str) -> bytes:
@@ -251,19 +252,6 @@ class ManifestEdit:
             self.app.note(f"next: {push or f'git merge {self.options.branch}'}")
         else:
             self.app.note(f"next: {'git push' if remotes else otherwise}")
-
-
-def replace_file(file: Path, data: bytes) -> None:
-    """Write a file so that nobody ever sees half of it; an existing one keeps its permissions."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}.new")
-    try:
-        partial.write_bytes(data)
-        if file.exists():
-            partial.chmod(stat.S_IMODE(file.stat().st_mode))
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _lines(data: bytes | None) -> list[str]:

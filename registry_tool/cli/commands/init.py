@@ -11,8 +11,8 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from registry_tool.cli.app import App, pass_app
-from registry_tool.cli.editing import replace_file
 from registry_tool.cli.formats.layout import counted
+from registry_tool.cli.replacing import replace_file
 from registry_tool.cli.scaffold.example_files import EXAMPLE_FOLDER, example_files
 from registry_tool.cli.scaffold.registry_files import REGISTRY_PATH, RegistryFiles
 from registry_tool.domain.storage import StoragePath, normal_storage_path
