@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from registry_tool.errors import RepositoryProblem
 from registry_tool.repository.command import encode
 from registry_tool.repository.refs import RefsMoved, RefUpdate
-from registry_tool.repository.trees import ObjectBatch, change_tree, find_entry
+from registry_tool.repository.trees import ObjectBatch, change_tree, find_entry, list_tree
 
 if TYPE_CHECKING:
     from registry_tool.repository.repository import Repository
+
+_FEW = 20
 
 
 def commit_files(
@@ -43,7 +45,6 @@ def commit_files(
         path: None if data is None else batch.add("blob", data) for path, data in changes.items()
     }
     tree = change_tree(repository.reader, batch, base, oids) or batch.add("tree", b"")
-    modes = {path: find_entry(repository.reader, batch, tree, path) for path in changes}
     batch.write(repository.command)
     commit = _commit_tree(repository, tree, parent, message)
     try:
@@ -56,14 +57,25 @@ def commit_files(
             help="run the command again",
         ) from problem
     if name == current and repository.work_tree is not None:
-        rows = [
-            f"{node.mode} {node.oid}\t{path}" if node else f"0 {repository.zero}\t{path}"
-            for path, node in modes.items()
-        ]
-        repository.command.run(
-            "update-index", "-z", "--index-info", stdin=encode("\0".join(rows) + "\0")
-        )
+        _follow_in_index(repository, tree, list(changes))
     return commit
+
+
+def _follow_in_index(repository: Repository, tree: str, paths: Sequence[str]) -> None:
+    """Set the index entries of `paths` to what `tree` has."""
+    committed: Mapping[str, tuple[str, str]]
+    if len(paths) > _FEW:
+        listed = list_tree(repository.command, tree)
+        committed = {entry.path: (entry.mode, entry.oid) for entry in listed}
+    else:
+        batch = ObjectBatch(repository.object_format)
+        found = ((path, find_entry(repository.reader, batch, tree, path)) for path in paths)
+        committed = {path: (node.mode, node.oid) for path, node in found if node is not None}
+    rows = []
+    for path in paths:
+        mode, oid = committed.get(path, ("0", repository.zero))
+        rows.append(f"{mode} {oid}\t{path}\0")
+    repository.command.run("update-index", "-z", "--index-info", stdin=encode("".join(rows)))
 
 
 def _commit_tree(repository: Repository, tree: str, parent: str | None, message: str) -> str:

@@ -18,7 +18,7 @@ from registry_tool.repository.objects import ObjectReader
 from registry_tool.repository.problems import shallow_clone, unborn_branch, unknown_revision
 from registry_tool.repository.refs import RefUpdate
 from registry_tool.repository.snapshots import Snapshot, commit_snapshot, index_snapshot
-from registry_tool.repository.trees import TreeEntry, find_entry, list_tree, object_id
+from registry_tool.repository.trees import ObjectBatch, TreeEntry, find_entry, list_tree, object_id
 from registry_tool.repository.work_tree import WorkTreeSnapshot
 
 STATE_FOLDER = "registry-tool"
@@ -165,8 +165,8 @@ class Repository:
         return Revision(short.removeprefix("heads/").removeprefix("remotes/"), oid)
 
     def ref(self, name: str) -> str | None:
-        """The oid of a full ref name, or None."""
-        return self._verify(refs.check_ref(name))
+        """The oid of a full ref name or HEAD, or None."""
+        return self._verify(name if name == "HEAD" else refs.check_ref(name))
 
     def refs(self, *prefixes: str) -> dict[str, str]:
         """Oids of all refs that equal or lie under full names such as ``refs/heads/deploy``."""
@@ -219,6 +219,16 @@ class Repository:
             raise shallow_clone("it cannot be told which of two commits is older")
         return False
 
+    def merge_base(self, one: str, other: str) -> str | None:
+        """The newest commit that both reach, or None. Raises RT603 when it cannot be told."""
+        arguments = ("merge-base", self.resolve(one), self.resolve(other))
+        found = self.command.run(*arguments, accept=(0, 1))
+        if found.status == 0:
+            return found.text
+        if self.is_shallow:
+            raise shallow_clone("what two commits have in common cannot be told")
+        return None
+
     def commits(
         self, revision: str, paths: Sequence[str] = (), limit: int | None = None
     ) -> Iterator[CommitInfo]:
@@ -268,8 +278,6 @@ class Repository:
 
     def blob_at(self, commit: str, path: str) -> bytes | None:
         """The content of one file of a commit, or None."""
-        from registry_tool.repository.trees import ObjectBatch
-
         root = self.tree_of(self.resolve(commit))
         node = find_entry(self.reader, ObjectBatch(self.object_format), root, path)
         if node is None or not node.mode.startswith("10"):

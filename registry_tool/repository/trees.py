@@ -18,6 +18,8 @@ from registry_tool.repository.objects import ObjectReader
 TREE_MODE = "040000"
 FILE_MODE = "100644"
 _PACK_TYPES = {"commit": 1, "tree": 2, "blob": 3}
+_PACK_FROM = 100
+"""Git, too, keeps packs that it receives from this number of objects on."""
 _FORBIDDEN_PART = re.compile(r"\.{0,2}|\.git", re.IGNORECASE)
 
 
@@ -75,14 +77,17 @@ class ObjectBatch:
         return found[1] if found else None
 
     def write(self, command: GitCommand) -> None:
-        """Write all objects, as a pack that Git unpacks into its object directory."""
+        """Write all objects as one pack; Git unpacks it unless it is large."""
         if not self._objects:
             return
         pack = bytearray(b"PACK" + (2).to_bytes(4, "big") + len(self._objects).to_bytes(4, "big"))
         for kind, data in self._objects.values():
             pack += _pack_header(kind, len(data)) + zlib.compress(data, 1)
         pack += hashlib.new(self.object_format, pack, usedforsecurity=False).digest()
-        command.run("unpack-objects", "-q", stdin=bytes(pack))
+        if len(self._objects) < _PACK_FROM:
+            command.run("unpack-objects", "-q", stdin=bytes(pack))
+        else:
+            command.run("index-pack", "--stdin", stdin=bytes(pack))
         self._objects.clear()
 
 

@@ -93,12 +93,13 @@ class WorkTreeSnapshot:
     ) -> Iterator[TreeEntry]:
         still = time.time_ns() - _RACY_NANOSECONDS
         no_oid = "0" * (40 if self._object_format == "sha1" else 64)
+        root = f"{self._root}{os.sep}"
         real_folders: dict[str, bool] = {"": True}
         for path in self._list():
-            if not _is_real_folder(self._root, path.rpartition("/")[0], real_folders):
+            if not _is_real_folder(root, path.rpartition("/")[0], real_folders):
                 continue
             try:
-                status = (self._root / path).lstat()
+                status = os.lstat(f"{root}{path}")
             except (FileNotFoundError, NotADirectoryError):
                 continue
             if stat.S_ISDIR(status.st_mode):
@@ -107,10 +108,8 @@ class WorkTreeSnapshot:
                 yield TreeEntry(path, f"{stat.S_IFMT(status.st_mode):06o}", no_oid)
             else:
                 stamp = _stamp(status)
-                entry = known.get(path)
-                if entry is not None and entry[0] == stamp:
-                    oid = entry[1]
-                else:
+                kept, oid = known.get(path, (None, ""))
+                if kept != stamp:
                     oid = self._hash(path)
                     if max(stamp.modified, stamp.changed) < still:
                         fresh[path] = (stamp, oid)
@@ -173,15 +172,22 @@ def _mode(mode: int) -> str:
     return "100755" if mode & stat.S_IXUSR else "100644"
 
 
-def _is_real_folder(root: Path, folder: str, known: dict[str, bool]) -> bool:
+def _is_real_folder(root: str, folder: str, known: dict[str, bool]) -> bool:
     """Whether no component of `folder` is a symlink.
 
     What lies behind one is not in the work tree.
     """
     if folder not in known:
         parent = _is_real_folder(root, folder.rpartition("/")[0], known)
-        known[folder] = parent and not (root / folder).is_symlink()
+        known[folder] = parent and _is_folder(f"{root}{folder}")
     return known[folder]
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _content(path: Path) -> bytes:
