@@ -66,6 +66,20 @@ class Deploying:
         """Whether a rendered branch differs from what the records say."""
         return bool(self._branches((), ()))
 
+    def drift(self) -> list[str]:
+        """What differs between the rendered branches and the records, one line for each file."""
+        lines = []
+        for branch, wanted in sorted(self._branches((), ()).items()):
+            present = self._present(branch.removeprefix("deploy/"))
+            for path in sorted(wanted.keys() | present.keys()):
+                if path not in present:
+                    lines.append(f"{branch}: {path} is missing")
+                elif path not in wanted:
+                    lines.append(f"{branch}: {path} does not belong there")
+                elif wanted[path] != present[path]:
+                    lines.append(f"{branch}: {path} is not what the records say")
+        return lines
+
     def run(self, actions: Sequence[Action], not_built: Collection[str]) -> DeployResult:
         """Carry out deploy and undeploy actions. `not_built` are releases whose build just failed."""
         result = DeployResult()

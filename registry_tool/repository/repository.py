@@ -113,6 +113,11 @@ class Repository:
         return sorted(self.command.run_as_operator("remote").text.split())
 
     @property
+    def git_version(self) -> str:
+        """The version of the git program."""
+        return self.command.run("version").text.removeprefix("git version ")
+
+    @property
     def is_shallow(self) -> bool:
         """Whether history is cut off."""
         return bool(self._boundary())

@@ -37,7 +37,7 @@ def fmt_command(app: App, paths: tuple[str, ...], check: bool) -> int:
 
 def _format(app: App, file: Path, *, check: bool) -> bool:
     """Format one file; whether it differs."""
-    from registry_tool.cli.editing import replace_file
+    from registry_tool.cli.replacing import replace_file
     from registry_tool.manifests.formatting import format_manifest
 
     try:
@@ -59,9 +59,12 @@ def _tell(app: App, file: Path, problem: RegistryToolError) -> None:
         app.note(f"help: {problem.help}")
 
 
-def _relative(file: Path) -> Path:
-    """As the user would type it."""
-    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+def _relative(file: Path) -> str:
+    """As the user would type it, in characters that can be printed."""
+    from registry_tool.cli.formats.layout import printable
+
+    below = file.is_relative_to(Path.cwd())
+    return printable(str(file.relative_to(Path.cwd()) if below else file))
 
 
 def _all_manifests(app: App) -> Iterator[Path]:

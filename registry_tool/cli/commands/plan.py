@@ -39,6 +39,7 @@ def plan_command(
     Reads commits only: the same commits give the same plan on any machine. Save a plan with
     `--format json > plan.json` and have it done with `apply --plan plan.json`.
     """
+    from registry_tool.cli.observing import observe as observe_drift
     from registry_tool.cli.recorded import records_of
     from registry_tool.planning.planner import plan as make_plan
     from registry_tool.reconcile.states import read_desired_at
@@ -51,12 +52,8 @@ def plan_command(
     recorded = records_of(app)
     before = _after(app, against, recorded) if against is not None else recorded
     plan = make_plan(desired, before, head=revision.oid)
-    drift: Sequence[str] = ()
-    if observe:
-        from registry_tool.reconcile.observing import drift_of
-
-        drift = drift_of(repository, desired, recorded, revision)
-    app.out(_render(plan, drift if observe else None, output, color=app.color))
+    drift = observe_drift(app, desired, recorded, revision) if observe else None
+    app.out(_render(plan, drift, output, color=app.color))
     if head is None:
         _note_uncommitted(app, revision.oid)
     return PENDING if exit_code and (plan.actions or drift) else 0

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from registry_tool.domain.desired import Desired
     from registry_tool.domain.plan import Plan
     from registry_tool.domain.recorded import Recorded
+    from registry_tool.domain.revisions import Revision
     from registry_tool.reconcile.states import DesiredState
 
 
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 def status_command(app: App, environment: str | None, output: str) -> None:
     """Show what runs where: recorded releases, and what is about to change.
 
-    Reads the manifests at HEAD and the records; asks no engine.
+    Reads the manifests at HEAD, the records and the rendered branches; asks no engine.
     """
     from registry_tool.cli.finding import require_environment
     from registry_tool.cli.formats.json import document
+    from registry_tool.cli.formats.layout import printable
     from registry_tool.cli.recorded import records_of
     from registry_tool.cli.views.status import standings
     from registry_tool.reconcile.states import read_desired_at
@@ -42,7 +44,8 @@ def status_command(app: App, environment: str | None, output: str) -> None:
     if environment is not None and environment not in known:
         require_environment(desired, environment, revision.short)
     plan = _plan(app, state, desired, recorded, revision.oid)
-    rows = list(standings(desired, recorded, plan, environment=environment))
+    drift = _drift(app, desired, recorded, revision) if plan is not None else []
+    rows = list(standings(desired, recorded, plan, environment=environment, drift=drift))
     if output == "json":
         app.out(
             document(
@@ -50,6 +53,7 @@ def status_command(app: App, environment: str | None, output: str) -> None:
                     "revision": str(revision),
                     "records": recorded.oid,
                     "deployments": [row.as_json() for row in rows],
+                    "drift": drift,
                 }
             )
         )
@@ -60,6 +64,14 @@ def status_command(app: App, environment: str | None, output: str) -> None:
         app.out(_table(rows, color=app.color))
     else:
         app.note("no deployments" + (f" in {environment}" if environment else ""))
+    for line in drift:
+        app.out(f"drift: {printable(line)}")
+
+
+def _drift(app: App, desired: Desired, recorded: Recorded, revision: Revision) -> list[str]:
+    from registry_tool.cli.observing import can_observe, observe
+
+    return observe(app, desired, recorded, revision) if can_observe(app) else []
 
 
 def _plan(
@@ -89,7 +101,7 @@ def _table(rows: Sequence[Standing], *, color: bool) -> str:
             ", ".join(filter(None, (row.result, row.health if row.health != "unknown" else None))),
             moment(row.since) if row.since else "",
             row.who or "",
-            "; ".join(filter(None, (row.pending, row.drift))),
+            "; ".join(filter(None, (row.pending, "drift" if row.drift else None))),
         )
         for row in rows
     ]

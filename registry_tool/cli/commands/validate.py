@@ -10,7 +10,7 @@ import click
 
 from registry_tool.cli.app import App, pass_app
 from registry_tool.cli.options import format_option
-from registry_tool.errors import RepositoryProblem, UsageProblem
+from registry_tool.errors import UsageProblem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,6 +108,8 @@ def render(shown: Sequence[Diagnostic], state: DesiredState, output: str, *, col
 
 def _sources(repository: Repository, request: Request) -> tuple[Source, Source | None]:
     """What to check, and what to compare it with."""
+    from registry_tool.cli.reading import head_commit
+
     rev = request.rev
     if rev is None and not request.staged and repository.work_tree is None:
         rev = "HEAD"
@@ -120,18 +122,8 @@ def _sources(repository: Repository, request: Request) -> tuple[Source, Source |
     if request.staged and repository.work_tree is None:
         raise UsageProblem("a bare repository has no index", help="check a revision with --rev")
     source = repository.index_snapshot() if request.staged else repository.work_tree_snapshot()
-    parent = repository.resolve(request.base) if request.base else _head(repository)
+    parent = repository.resolve(request.base) if request.base else head_commit(repository)
     return source, _snapshot(repository, parent)
-
-
-def _head(repository: Repository) -> str | None:
-    """The commit that is checked out, or None before the first one."""
-    try:
-        return repository.revision().oid
-    except RepositoryProblem as problem:
-        if problem.code == "RT604":
-            return None
-        raise
 
 
 def _snapshot(repository: Repository, commit: str | None) -> Source | None:

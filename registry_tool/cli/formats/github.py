@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from registry_tool.cli.formats.layout import counted
+from registry_tool.cli.formats.layout import counted, printable
 from registry_tool.cli.formats.text import headline, totals
 from registry_tool.domain.diagnostics import Diagnostic, Severity
 
@@ -59,7 +59,7 @@ def _message(diagnostic: Diagnostic) -> str:
     ]
     if diagnostic.help:
         parts.append(f"help: {diagnostic.help}")
-    return "\n".join(parts)
+    return "\n".join(printable(line) for part in parts for line in part.split("\n"))
 
 
 def _data(text: str) -> str:
@@ -67,4 +67,4 @@ def _data(text: str) -> str:
 
 
 def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    return _data(printable(text)).replace(":", "%3A").replace(",", "%2C")

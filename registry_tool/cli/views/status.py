@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,7 +28,7 @@ class Standing:
     since: datetime | None = None
     who: str | None = None
     pending: str | None = None
-    drift: str | None = None
+    drift: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """For programs; times in ISO 8601."""
@@ -49,7 +49,7 @@ def standings(
     plan: Plan | None,
     *,
     environment: str | None = None,
-    drift: Mapping[DeploymentId, str] | None = None,
+    drift: Sequence[str] = (),
 ) -> Iterator[Standing]:
     """All deployments that have a manifest or still run, sorted. Without a plan nothing is pending."""
     pending = _pending(plan)
@@ -66,9 +66,14 @@ def standings(
             deployment,
             wanted,
             pending=pending.get(deployment.subject),
-            drift=(drift or {}).get(deployment),
+            drift=any(_concerns(line, deployment) for line in drift),
             **(_recorded_part(record) if record else {}),
         )
+
+
+def _concerns(line: str, deployment: DeploymentId) -> bool:
+    """Whether a line of drift speaks of a deployment or its environment's rendered branch."""
+    return line.startswith((f"{deployment.subject}: ", f"deploy/{deployment.environment}: "))
 
 
 def _still_runs(record: DeploymentRecord | None) -> bool:

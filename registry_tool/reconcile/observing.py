@@ -1,0 +1,36 @@
+"""Observed state: what is there now, compared with what the records say. Reads only."""
+
+from __future__ import annotations
+
+from registry_tool.domain.desired import Desired
+from registry_tool.domain.recorded import Recorded
+from registry_tool.domain.records import DeploymentResult
+from registry_tool.domain.revisions import Revision
+from registry_tool.reconcile.deploying import Deploying
+from registry_tool.reconcile.effects import Effects
+
+_DEPLOYED = frozenset((DeploymentResult.SUCCEEDED, DeploymentResult.DELEGATED))
+
+
+def drift_of(
+    effects: Effects, desired: Desired, recorded: Recorded, revision: Revision
+) -> list[str]:
+    """Differences, one line each: rendered branches that were changed, deployed images that are gone."""
+    rendered = Deploying(effects, desired, recorded, revision).drift()
+    return rendered + _missing_images(effects, recorded)
+
+
+def _missing_images(effects: Effects, recorded: Recorded) -> list[str]:
+    """Deployments whose image the store does not have; images in other stores are not asked for."""
+    lines = []
+    for deployment in sorted(recorded.deployments):
+        latest = recorded.latest_deployment(deployment)
+        if latest is None or latest.record.spec.result not in _DEPLOYED:
+            continue
+        spec = latest.record.spec
+        build = recorded.succeeded_build(spec.release.id, effects.store.name, spec.build_key)
+        if build is None or spec.digest is None:
+            continue
+        if effects.store.resolve(spec.release.model, spec.digest) is None:
+            lines.append(f"{deployment.subject}: its image {spec.digest} is not in the store")
+    return lines
