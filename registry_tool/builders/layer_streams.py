@@ -6,7 +6,7 @@ Locked layers come straight from storage, read once, several at a time, without 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from threading import Event
 
@@ -40,8 +40,26 @@ def publish_layer(store: ImageStore, repository: str, layer: NativeLayer, check:
     if take_blob(store, repository, layer.digest, check):
         return False
     check()
-    store.write_blob(repository, layer.digest, layer.size, [layer.content])
-    return True
+    return _written(store, repository, layer.digest, layer.size, layer.chunks)
+
+
+def _written(
+    store: ImageStore,
+    repository: str,
+    digest: str,
+    size: int,
+    chunks: Callable[[], Iterator[Chunk]],
+) -> bool:
+    """Write a blob; False when its bytes were not asked for, since somebody else wrote it meanwhile."""
+    asked = False
+
+    def asked_for() -> Iterator[Chunk]:
+        nonlocal asked
+        asked = True
+        yield from chunks()
+
+    store.write_blob(repository, digest, size, asked_for())
+    return asked
 
 
 def publish_weights(
@@ -131,17 +149,11 @@ class _Streams:
         return frozenset(layer.digest for layer, future in written if future.result())
 
     def _write(self, layer: LockedLayer) -> bool:
-        """Whether bytes were asked for: another process may have written the layer meanwhile."""
-        asked = False
-
-        def chunks() -> Iterator[Chunk]:
-            nonlocal asked
-            asked = True
-            yield from self._chunks(layer)
-
         self._check()
-        self._store.write_blob(self._order.release.model, layer.digest, layer.size, chunks())
-        return asked
+        repository = self._order.release.model
+        return _written(
+            self._store, repository, layer.digest, layer.size, lambda: self._chunks(layer)
+        )
 
     def _chunks(self, layer: LockedLayer) -> Iterator[Chunk]:
         stream = stream_layer(

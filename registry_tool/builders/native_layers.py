@@ -6,15 +6,14 @@ tree of a base, files go where its symbolic links lead, and nothing of one kind 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import posixpath
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from registry_tool.builders.template_files import RenderedFile
-from registry_tool.domain.digests import digest_of
 from registry_tool.domain.release import ArtifactLockSpec
 from registry_tool.errors import BuildFailed, StoreProblem
 from registry_tool.oci.file_tree import FileTree, Kind, Node
@@ -23,23 +22,26 @@ from registry_tool.oci.tar import BUFFER_SIZE, Chunk, Member, layer_chunks, laye
 _PLAIN = Node(Kind.DIRECTORY)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NativeLayer:
-    """A small layer whose bytes are at hand."""
+    """A small layer. Its bytes are made when they are asked for: a plan knows thousands of layers at once."""
 
-    content: bytes
+    digest: str
+    """Of the blob, which is also the diff id: it is not compressed."""
+    size: int
     what: str
     """For people: what is in it."""
+    chunks: Callable[[], Iterator[Chunk]]
 
-    @cached_property
-    def digest(self) -> str:
-        """Of the blob, which is also the diff id: it is not compressed."""
-        return digest_of(self.content)
-
-    @property
-    def size(self) -> int:
-        """Bytes of the blob."""
-        return len(self.content)
+    @classmethod
+    def of(cls, what: str, chunks: Callable[[], Iterator[Chunk]]) -> NativeLayer:
+        """The layer of these bytes; `chunks` gives the same each time."""
+        digest = hashlib.sha256()
+        size = 0
+        for chunk in chunks():
+            digest.update(chunk)
+            size += len(chunk)
+        return cls(f"sha256:{digest.hexdigest()}", size, what, chunks)
 
 
 def files_layer(files: Sequence[RenderedFile]) -> NativeLayer | None:
@@ -49,10 +51,15 @@ def files_layer(files: Sequence[RenderedFile]) -> NativeLayer | None:
     by_path = {file.path.lstrip("/"): file for file in files}
     members = [Member(path, len(file.content), file.mode) for path, file in sorted(by_path.items())]
     buffer_size = min(BUFFER_SIZE, layer_size(members))
-    chunks: Iterator[Chunk] = layer_chunks(
-        members, lambda member: io.BytesIO(by_path[member.path].content), buffer_size=buffer_size
-    )
-    return NativeLayer(b"".join(map(bytes, chunks)), "files of the template")
+
+    def chunks() -> Iterator[Chunk]:
+        return layer_chunks(
+            members,
+            lambda member: io.BytesIO(by_path[member.path].content),
+            buffer_size=buffer_size,
+        )
+
+    return NativeLayer.of("files of the template", chunks)
 
 
 def placed_files(files: Sequence[RenderedFile], base: FileTree | None) -> tuple[RenderedFile, ...]:
@@ -106,12 +113,12 @@ def directories_layer(paths: Iterable[str], base: FileTree | None) -> NativeLaye
     if not odd:
         return None
     content = b"".join(_directory(path, node) for path, node in odd) + bytes(2 * tarfile.BLOCKSIZE)
-    return NativeLayer(content, "directories as in the base image")
+    return NativeLayer.of("directories as in the base image", lambda: iter([content]))
 
 
 def empty_layer() -> NativeLayer:
     """A layer without files, for images that would have no layer at all: not every engine takes those."""
-    return NativeLayer(bytes(2 * tarfile.BLOCKSIZE), "nothing")
+    return NativeLayer.of("nothing", lambda: iter([bytes(2 * tarfile.BLOCKSIZE)]))
 
 
 def _placed(path: str, base: FileTree) -> str:

@@ -93,14 +93,15 @@ class Text:
     def __init__(self, source: str) -> None:
         self._template: Template | None = None
         self._constant = source
-        self.names: frozenset[str] = frozenset()
+        self.names: tuple[str, ...] = ()
+        self._last: tuple[list[Any], int, str] | None = None
         if not any(mark in source for mark in ("{{", "{%", "{#")):
             return
         try:
             tree = environment().parse(source)
             _closed(tree)
             _Concatenation().visit(tree)
-            self.names = frozenset(meta.find_undeclared_variables(tree)) - {"range"}
+            self.names = tuple(sorted(meta.find_undeclared_variables(tree) - {"range"}))
             code = environment().compile(tree)
         except TemplateError as problem:
             line = getattr(problem, "lineno", None)
@@ -108,11 +109,11 @@ class Text:
             raise TemplateFault("RT401", f"{where}{problem.message}") from problem
         except (RecursionError, MemoryError, SyntaxError) as problem:
             raise TemplateFault("RT401", "the text is nested too deeply") from problem
-        self._template = Template.from_code(environment(), code, environment().make_globals(None))
+        self._template = Template.from_code(environment(), code, environment().globals)
 
     def check_names(self, known: Sequence[str]) -> None:
         """Refuse names outside the closed set; raises TemplateFault."""
-        for name in sorted(self.names.difference(known)):
+        for name in sorted(set(self.names).difference(known)):
             raise TemplateFault(
                 "RT401",
                 f'unknown variable "{name}"',
@@ -123,10 +124,19 @@ class Text:
         """The text with its variables filled in; raises TemplateFault."""
         if self._template is None:
             return self._constant
+        # Neighbouring releases mostly have the same values for what a text uses.
+        used = [values.get(name) for name in self.names]
+        if self._last is not None and self._last[0] == used and self._last[1] == limit:
+            return self._last[2]
+        text = self._rendered(self._template, values, limit)
+        self._last = (used, limit, text)
+        return text
+
+    def _rendered(self, template: Template, values: Mapping[str, Any], limit: int) -> str:
         parts: list[str] = []
         size = 0
         try:
-            for part in self._template.generate({**values, BUDGET: Budget()}):
+            for part in template.generate({**values, BUDGET: Budget()}):
                 size += len(part)
                 if size > limit:
                     raise TemplateFault(

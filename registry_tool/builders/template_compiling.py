@@ -39,7 +39,7 @@ class Texts:
         except TemplateFault as fault:
             self.problems.append(fault.at(*pointer))
             return compiled("")
-        self.names |= text.names
+        self.names.update(text.names)
         return text
 
     def file(self, planned: PlannedFile, known: Sequence[str]) -> None:
@@ -48,7 +48,7 @@ class Texts:
             text = planned.text
             if text is not None:
                 text.check_names(known)
-                self.names |= text.names
+                self.names.update(text.names)
         except TemplateProblem as problem:
             self.problems.append(problem)
         except TemplateFault as fault:

@@ -9,7 +9,7 @@ from registry_tool.builders.sandbox import Text
 from registry_tool.builders.template_files import PlannedFile, RenderedFile
 from registry_tool.builders.template_problem import TemplateFault, TemplateProblem
 from registry_tool.builders.template_variables import VARIABLES
-from registry_tool.domain.build_template import CopyStep, ImageRecipe
+from registry_tool.domain.build_template import ImageRecipe
 from registry_tool.domain.references import ImageReference
 from registry_tool.domain.storage import image_path_problem
 
@@ -72,10 +72,10 @@ class RecipeTexts:
             for name, texts in self._mappings.items()
         }
         fields["copy_"] = tuple(
-            CopyStep.model_construct(source=step.source, target=target, mode=step.mode)
+            step if target == step.target else step.model_copy(update={"target": target})
             for step, target in zip(self._recipe.copy_, targets, strict=True)
         )
-        return ImageRecipe.model_construct(**fields), targets
+        return self._recipe.model_copy(update=fields), targets
 
 
 def check_base(base: str) -> None:
