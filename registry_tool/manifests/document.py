@@ -41,6 +41,11 @@ class MappingNode:
     _index: dict[Any, int] | None = None
 
     @property
+    def children(self) -> list[Node]:
+        """The values, in order."""
+        return [node for _, node in self.entries]
+
+    @property
     def value(self) -> dict[str, Any]:
         """As a plain value; keys that are not strings are left out."""
         values: dict[str, Any] = {}
@@ -66,6 +71,11 @@ class SequenceNode:
     items: list[Node]
     region: Region
     flow: bool
+
+    @property
+    def children(self) -> list[Node]:
+        """The items."""
+        return self.items
 
     @property
     def value(self) -> list[Any]:
