@@ -52,6 +52,7 @@ class ApplyOptions:
     remote: str | None = None
     allow_old: bool = False
     on_plan: Callable[[Plan], None] | None = None
+    on_outcome: Callable[[ActionOutcome], None] | None = None
 
 
 @dataclass
@@ -260,7 +261,8 @@ def apply_once(effects: Effects, options: ApplyOptions) -> ApplyReport:
 
 
 def _tell(run: Run, entry: ActionOutcome) -> None:
-    run.effects.progress.message(f"{entry.outcome}: {entry.action.subject} {entry.detail}".rstrip())
+    if run.options.on_outcome is not None:
+        run.options.on_outcome(entry)
 
 
 __all__ = ["STEPS", "ApplyOptions", "apply_once"]

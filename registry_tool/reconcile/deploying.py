@@ -118,6 +118,9 @@ class Deploying:
             )
             result.problems.append(problem)
             return ActionOutcome(action, Outcome.UNAVAILABLE, problem.message)
+        gate = self._gate(deployment_id)
+        if gate is not None:
+            return ActionOutcome(action, Outcome.BLOCKED, gate)
         if action.kind == "undeploy":
             return None
         release_id = self._services.release_of(deployment_id)
@@ -127,9 +130,6 @@ class Deploying:
         resolved = self._services.resolve(deployment_id)
         if resolved is None or resolved.key.value != action.key:
             return ActionOutcome(action, Outcome.BLOCKED, "its release is not built as planned")
-        gate = self._gate(deployment_id)
-        if gate is not None:
-            return ActionOutcome(action, Outcome.BLOCKED, gate)
         return self._missing_image(action, resolved)
 
     def _gate(self, deployment_id: DeploymentId) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ from registry_tool.errors import UsageProblem
 from registry_tool.reconcile.applying import ApplyOptions
 from registry_tool.reconcile.applying import apply_once as reconcile_once
 from registry_tool.reconcile.effects import Effects, utc_now
-from registry_tool.reconcile.outcomes import ApplyReport
+from registry_tool.reconcile.outcomes import ActionOutcome, ApplyReport
 from registry_tool.repository.lease import Lease
 from registry_tool.storage.storage import Storage
 
@@ -58,8 +59,12 @@ def _apply(app: App, options: ApplyOptions, *, wait: float, output: str) -> int:
         if output == "text":
             app.out(format_plan(plan, color=app.color))
 
+    def tell(entry: ActionOutcome) -> None:
+        if output == "text":
+            app.out(f"{entry.outcome}: {entry.action.subject}  {entry.detail}".rstrip())
+
     effects = effects_for(app, remote=options.remote, wait=wait)
-    report = reconcile_once(effects, ApplyOptions(**{**vars(options), "on_plan": show}))
+    report = reconcile_once(effects, replace(options, on_plan=show, on_outcome=tell))
     app.out(_as_json(report) if output == "json" else _as_text(report))
     for problem in report.problems:
         app.note(f"error: {problem.message}" + (f"\nhelp: {problem.help}" if problem.help else ""))
@@ -88,16 +93,12 @@ def _as_json(report: ApplyReport) -> str:
 
 
 def _as_text(report: ApplyReport) -> str:
-    lines = [
-        f"{entry.outcome}: {entry.action.subject}  {entry.detail}".rstrip()
-        for entry in report.outcomes
-    ]
     counts: dict[str, int] = {}
     for entry in report.outcomes:
         counts[entry.outcome] = counts.get(entry.outcome, 0) + 1
     total = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing to do"
     records = f" Records: {report.records[:12]}." if report.records else ""
-    return "\n".join([*lines, f"Apply of {report.revision.short}: {total}.{records}"])
+    return f"Apply of {report.revision.short}: {total}.{records}"
 
 
 def _saved_plan(path: str | None) -> Plan | None:
