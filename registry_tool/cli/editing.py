@@ -8,14 +8,21 @@ refused with its diagnostics; errors that were there before are mentioned and do
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from registry_tool.cli.finding import find_deployment, find_release, here
 from registry_tool.cli.formats.layout import styled
 from registry_tool.cli.overlay import Overlay
 from registry_tool.cli.replacing import replace_file
-from registry_tool.errors import InvalidManifests, RepositoryProblem, UsageProblem
+from registry_tool.domain.manifest import Manifest
+from registry_tool.errors import (
+    InvalidManifests,
+    RegistryToolError,
+    RepositoryProblem,
+    UsageProblem,
+)
 from registry_tool.manifests.loading import load
 from registry_tool.reconcile.states import DesiredState, read_desired
 
@@ -24,10 +31,14 @@ if TYPE_CHECKING:
 
     from registry_tool.cli.app import App
     from registry_tool.cli.edit_options import EditOptions
-    from registry_tool.domain.desired import Desired
+    from registry_tool.domain.deployment import Deployment
+    from registry_tool.domain.desired import Desired, Located
     from registry_tool.domain.diagnostics import Pointer
+    from registry_tool.domain.release import Release
     from registry_tool.manifests.loading import load
 from registry_tool.manifests.source import Source
+
+M = TypeVar("M", bound=Manifest)
 
 
 class ManifestEdit:
@@ -99,6 +110,30 @@ class ManifestEdit:
         repository, start = self.app.repository, self._start_commit
         base = repository.snapshot(start) if start is not None else None
         return read_desired(source, base, cache=self.app.cache, jobs=self.app.jobs)
+
+    def release(self, text: str) -> Located[Release]:
+        """The release that an argument names; raises UsageProblem."""
+        return self._found(lambda desired, where: find_release(desired, text, where))
+
+    def deployment(self, text: str) -> Located[Deployment]:
+        """The deployment that an argument names; raises UsageProblem."""
+        return self._found(lambda desired, where: find_deployment(desired, text, where))
+
+    def _found(self, find: Callable[[Desired, str], Located[M]]) -> Located[M]:
+        """What `find` finds where the edit starts, with a hint when it is in the work tree only."""
+        try:
+            return find(self.desired, self.where)
+        except UsageProblem as problem:
+            if not self.options.committed or self.app.repository.work_tree is None:
+                raise
+            try:
+                located = find(*here(self.app))
+            except RegistryToolError:
+                raise problem from None
+        raise UsageProblem(
+            f"{located.path} is not committed on {self.where.removeprefix('the ')}",
+            help="commit it first (git add manifests && git commit), or leave out --commit",
+        )
 
     # --- What the edit changes ---
 
@@ -245,8 +280,10 @@ class ManifestEdit:
         repository = self.app.repository
         remotes = repository.remotes()
         if not self.options.committed:
-            paths = " ".join(self.changed)
-            self.app.note(f"next: git add {paths} && git commit   (or --commit does it)")
+            folders = " ".join(sorted({path.partition("/")[0] for path in self.changed}))
+            known = all(self._before[path] is not None for path in self.changed)
+            either = "   (--commit does both)" if known else ""
+            self.app.note(f"next: git add {folders} && git commit{either}")
         elif not self._on_checked_out_branch:
             push = f"git push -u {remotes[0]} {self.options.branch}" if remotes else None
             self.app.note(f"next: {push or f'git merge {self.options.branch}'}")

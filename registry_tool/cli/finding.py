@@ -47,15 +47,15 @@ def find_release(desired: Desired, text: str, where: str) -> Located[Release]:
 
 
 def _release_help(desired: Desired, wanted: ReleaseId) -> str:
-    siblings = sorted(
-        known.quantization
-        for known in desired.releases
-        if (known.model, known.version) == (wanted.model, wanted.version)
-    )
+    of_model = [known for known in desired.releases if known.model == wanted.model]
+    siblings = sorted(known.quantization for known in of_model if known.version == wanted.version)
     if siblings:
         return f"{wanted.model}/{wanted.version} has the quantization {_any_of(siblings)}"
-    of_model = [str(known) for known in desired.releases if known.model == wanted.model]
-    return suggestion(str(wanted), of_model or map(str, desired.releases), "release")
+    if of_model:
+        return suggestion(str(wanted), map(str, of_model), "release")
+    models = {known.model for known in desired.releases}
+    near = did_you_mean(wanted.model, models - {wanted.model})
+    return near or f"registry-tool new release {wanted} writes one"
 
 
 def find_deployment(desired: Desired, text: str, where: str) -> Located[Deployment]:

@@ -83,7 +83,7 @@ def _put(
     from registry_tool.cli.artifacts import ReleaseFiles, named
 
     session = ManifestEdit(app, options)
-    release = find_release(session.desired, text, session.where).manifest
+    release = session.release(text).manifest
     stored = ReleaseFiles(app, session, release)
     wanted = named(files, target)
     for path in wanted:
@@ -108,7 +108,7 @@ def artifact_remove(app: App, *, release: str, paths: tuple[str, ...], edit: Edi
     from registry_tool.cli.artifacts import ReleaseFiles
 
     session = ManifestEdit(app, edit)
-    found = find_release(session.desired, release, session.where).manifest
+    found = session.release(release).manifest
     stored = ReleaseFiles(app, session, found)
     stored.require_removable(paths)
     if edit.dry_run:

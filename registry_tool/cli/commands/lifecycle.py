@@ -9,7 +9,6 @@ import click
 from registry_tool.cli.app import App, pass_app
 from registry_tool.cli.edit_options import EditOptions, edit_options
 from registry_tool.cli.editing import ManifestEdit
-from registry_tool.cli.finding import find_deployment, find_release
 from registry_tool.cli.recorded import records_of
 from registry_tool.domain.records import DeploymentResult
 from registry_tool.domain.subjects import ReleaseId
@@ -35,7 +34,7 @@ def rollback_command(app: App, deployment: str, release: str | None, edit: EditO
     still run here.
     """
     session = ManifestEdit(app, edit)
-    found = find_deployment(session.desired, deployment, session.where)
+    found = session.deployment(deployment)
     wanted = _target(app, session, found, release)
     spec = found.manifest.spec
     if (spec.model, spec.version, spec.quantization) == tuple(wanted):
@@ -60,7 +59,7 @@ def _target(
 ) -> ReleaseId:
     """The release to go back to, from the option or from the records."""
     if release is not None:
-        return find_release(edit.desired, release, edit.where).manifest.id
+        return edit.release(release).manifest.id
     for candidate in earlier_releases(found.manifest, records_of(app)):
         if may_run(edit.desired, found.manifest, candidate):
             return candidate
@@ -115,7 +114,7 @@ def yank_command(app: App, release: str, reason: str | None, undo: bool, edit: E
             help=f"registry-tool yank {release} " + ("--undo" if undo else '--reason "…"'),
         )
     session = ManifestEdit(app, edit)
-    found = find_release(session.desired, release, session.where)
+    found = session.release(release)
     spec, subject = found.manifest.spec, found.manifest.subject
     if undo and spec.yanked is None:
         app.out(f"unchanged {subject}: it is not yanked")
@@ -161,7 +160,7 @@ def resume_command(app: App, deployment: str, edit: EditOptions) -> int:
 
 def _set_suspend(app: App, text: str, suspend: bool, options: EditOptions) -> int:
     edit = ManifestEdit(app, options)
-    found = find_deployment(edit.desired, text, edit.where)
+    found = edit.deployment(text)
     if found.manifest.spec.suspend is suspend:
         state = "suspended already" if suspend else "not suspended"
         app.out(f"unchanged {found.manifest.subject}: it is {state}")

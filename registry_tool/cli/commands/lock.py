@@ -10,7 +10,6 @@ from registry_tool.cli.app import App, pass_app
 from registry_tool.cli.edit_options import EditOptions, edit_options
 from registry_tool.cli.editing import ManifestEdit
 from registry_tool.cli.failures import report
-from registry_tool.cli.finding import find_release
 from registry_tool.cli.locking import Relocked, relock, write_lock
 from registry_tool.errors import RegistryToolError, UsageProblem
 
@@ -49,7 +48,7 @@ def lock_command(
     wanted = (
         _unlocked(session.desired)
         if all_unlocked
-        else [find_release(session.desired, text, session.where).manifest for text in releases]
+        else [session.release(text).manifest for text in releases]
     )
     if not wanted:
         app.out("unchanged: every release has a lock")
@@ -73,7 +72,8 @@ def _lock(
         if not new.unchanged and not check:
             write_lock(session, release, new)
     except RegistryToolError as problem:
-        app.note(f"{release.subject}:")
+        if str(release.id) not in problem.message:
+            app.note(f"{release.subject}:")
         return report(problem)
     app.out(f"{_change(new, check=check)} {release.subject}: {new.summary()}")
     return int(check and not new.unchanged)

@@ -14,7 +14,6 @@ from registry_tool.cli.app import App, pass_app
 from registry_tool.cli.arguments import key_values, ports
 from registry_tool.cli.edit_options import EditOptions, edit_options
 from registry_tool.cli.editing import ManifestEdit
-from registry_tool.cli.finding import find_release
 from registry_tool.cli.scaffold import field_examples
 from registry_tool.cli.scaffold.commented import commented_manifest
 from registry_tool.domain.deployment import Deployment, WeightsMode
@@ -86,7 +85,10 @@ def new_model(
         values["tags"] = list(tags)
     path = f"manifests/models/{name}.yaml"
     _write(session, path, Model, values, field_examples.MODEL, {"name": name}, labels)
-    return _end(session, f"Add model {name}", f"registry-tool new release {name}/1.0.0")
+    templates = sorted(session.desired.templates)
+    template = f" --template {templates[0]}" if len(templates) > 1 else ""
+    following = f"registry-tool new release {name}/1.0.0{template}"
+    return _end(session, f"Add model {name}", following)
 
 
 @new_command.command("release")
@@ -98,6 +100,13 @@ def new_model(
 @click.option("--storage-path", metavar="PATH", help="Where its files live, if not the model's.")
 @click.option("--include", metavar="GLOB", multiple=True, help="Files that belong to it.")
 @click.option("--exclude", metavar="GLOB", multiple=True, help="Files that do not.")
+@click.option(
+    "--stage",
+    type=click.Choice([stage.value for stage in Stage]),
+    default=Stage.CANDIDATE.value,
+    show_default=True,
+    help="Where it is in its life.",
+)
 @click.option("--platform", "platforms", metavar="OS/ARCH", multiple=True, help="To build for.")
 @click.option("--notes", metavar="MARKDOWN", help="Release notes.")
 @click.option("--auto-build/--no-auto-build", default=True, help="Whether to build unasked.")
@@ -113,6 +122,7 @@ def new_release(
     storage_path: str | None,
     include: Sequence[str],
     exclude: Sequence[str],
+    stage: str,
     platforms: Sequence[str],
     notes: str | None,
     auto_build: bool,
@@ -128,7 +138,7 @@ def new_release(
     use: dict[str, JsonValue] = {"name": template or _default_template(session.desired, wanted)}
     if params:
         use["params"] = key_values(params, "--param", typed=True)
-    values: dict[str, JsonValue] = {**wanted._asdict(), "stage": Stage.CANDIDATE.value}
+    values: dict[str, JsonValue] = {**wanted._asdict(), "stage": stage}
     values["template"] = use
     if notes:
         values["release_notes"] = notes.replace("\\n", "\n")
@@ -259,7 +269,7 @@ def new_deployment(
     session = ManifestEdit(app, edit)
     values: dict[str, JsonValue] = {"environment": wanted.environment}
     if release is not None and model is None and track is None and quantization is None:
-        found = find_release(session.desired, release, session.where).manifest.id
+        found = session.release(release).manifest.id
         values |= dict(found._asdict())
     elif release is None and model is not None and track is not None:
         values |= {"model": model, "quantization": quantization or "none"}

@@ -9,7 +9,7 @@ import click
 from registry_tool.cli.app import App, pass_app
 from registry_tool.cli.edit_options import EditOptions, edit_options
 from registry_tool.cli.editing import ManifestEdit
-from registry_tool.cli.finding import find_deployment, find_release, require_environment
+from registry_tool.cli.finding import require_environment
 from registry_tool.domain.kinds import conventional_path
 from registry_tool.domain.release import Stage
 from registry_tool.errors import UsageProblem
@@ -70,7 +70,7 @@ def demote_command(app: App, release: str, edit: EditOptions) -> int:
 def set_stage(app: App, text: str, stage: Stage, options: EditOptions) -> int:
     """Edit the stage of one release."""
     edit = ManifestEdit(app, options)
-    found = find_release(edit.desired, text, edit.where)
+    found = edit.release(text)
     if found.manifest.spec.stage is stage:
         app.out(f"unchanged {found.manifest.subject}: its stage is {stage} already")
         return 0
@@ -85,7 +85,7 @@ def promote_deployment(app: App, name: str, source: str, target: str, options: E
     edit = ManifestEdit(app, options)
     for environment in (source, target):
         require_environment(edit.desired, environment, edit.where)
-    found = find_deployment(edit.desired, f"{source}/{name}", edit.where)
+    found = edit.deployment(f"{source}/{name}")
     release = _release_of(edit, found)
     _require_way(edit.desired.environments[target].manifest, source, release)
     existing = edit.desired.deployments.get(found.manifest.id._replace(environment=target))
@@ -113,7 +113,7 @@ def _release_of(edit: ManifestEdit, deployment: Located[Deployment]) -> Release:
             help=f"let the deployment in the other environment track {spec.model}, too",
         )
     text = f"{spec.model}/{spec.version}/{spec.quantization}"
-    return find_release(edit.desired, text, edit.where).manifest
+    return edit.release(text).manifest
 
 
 def _require_way(target: Environment, source: str, release: Release) -> None:

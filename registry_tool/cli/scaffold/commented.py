@@ -14,6 +14,8 @@ from pydantic import BaseModel, JsonValue
 
 from registry_tool.domain.manifest import API_VERSION, Manifest
 from registry_tool.manifests.emitting import entry
+from registry_tool.manifests.fields import field_names
+from registry_tool.manifests.schemas import docstrings
 
 WIDTH = 100
 
@@ -55,14 +57,16 @@ def _first_line(kind: type[Manifest]) -> str:
 
 
 def _fields(kind: type[Manifest]) -> list[tuple[str, str]]:
-    """Name and description of each field of the kind's spec, in the order of the type."""
-    spec: type[BaseModel] = cast("type[BaseModel]", kind.model_fields["spec"].annotation)
+    """Name and description of each field of the kind's spec, in the order in which people write them."""
+    spec = cast("type[BaseModel]", kind.model_fields["spec"].annotation)
+    texts = docstrings(spec)
+    names = {field.alias or name: name for name, field in spec.model_fields.items()}
     return [
         (
-            field.alias or name,
-            (field.description or "").replace("``", "`") + _choices(field.annotation),
+            shown,
+            texts.get(names[shown], "") + _choices(spec.model_fields[names[shown]].annotation),
         )
-        for name, field in spec.model_fields.items()
+        for shown in field_names(spec)
     ]
 
 
