@@ -185,6 +185,16 @@ class ManifestEdit:
 
     # --- How the edit ends ---
 
+    def unchanged(self, located: Located[Release] | Located[Deployment], why: str) -> int:
+        """Say that there is nothing to edit; the exit code of that."""
+        self.app.out(f"unchanged {located.manifest.subject}: {why}")
+        root = self.app.repository.work_tree
+        if self.options.committed and root is not None and self._on_checked_out_branch:
+            file = root / located.path
+            if file.exists() and file.read_bytes() != self.read(located.path):
+                self.app.note(f"note: {located.path} has changes that are not committed")
+        return 0
+
     def finish(self, message: str, *, briefly: bool = False) -> bool:
         """Check the result, then write or commit it and say so; returns whether anything changed.
 
@@ -268,10 +278,15 @@ class ManifestEdit:
         self.app.out(f"{'created' if before is None else 'updated'} {path}")
         if before is None or briefly:
             return
-        for line in difflib.ndiff(_lines(before), _lines(data)):
-            if line[:2] in {"- ", "+ "}:
-                style = "red" if line[0] == "-" else "green"
-                self.app.out(styled(f"  {line[:2]}{line[2:].strip()}", style, self.app.color))
+        shown = [
+            line.rstrip()
+            for line in difflib.ndiff(_lines(before), _lines(data))
+            if line[:2] in {"- ", "+ "}
+        ]
+        indent = min(len(line) - len(line[2:].lstrip()) for line in shown)
+        for line in shown:
+            style = "red" if line[0] == "-" else "green"
+            self.app.out(styled(f"  {line[:2]}{line[indent:]}", style, self.app.color))
 
     def next_step(self, otherwise: str = "registry-tool apply") -> None:
         """Say how the change takes effect. `otherwise` is meant for a repository without a remote."""

@@ -24,7 +24,9 @@ RAN = {DeploymentResult.SUCCEEDED, DeploymentResult.DELEGATED}
 
 @click.command("rollback")
 @click.argument("deployment", metavar="ENV/NAME")
-@click.option("--to", "release", metavar="RELEASE", help="The release to go back to.")
+@click.option(
+    "--to", "release", metavar="RELEASE", help="The release to go back to, or its version."
+)
 @edit_options
 @pass_app
 def rollback_command(app: App, deployment: str, release: str | None, edit: EditOptions) -> int:
@@ -38,8 +40,7 @@ def rollback_command(app: App, deployment: str, release: str | None, edit: EditO
     wanted = _target(app, session, found, release)
     spec = found.manifest.spec
     if (spec.model, spec.version, spec.quantization) == tuple(wanted):
-        app.out(f"unchanged {found.manifest.subject}: it names {wanted} already")
-        return 0
+        return session.unchanged(found, f"it names {wanted} already")
     for field, value in zip(ReleaseId._fields, wanted, strict=True):
         if getattr(spec, field) != value:
             session.set_value(found.path, ("spec", field), value)
@@ -59,6 +60,9 @@ def _target(
 ) -> ReleaseId:
     """The release to go back to, from the option or from the records."""
     if release is not None:
+        spec = found.manifest.spec
+        if "/" not in release:
+            release = f"{spec.model}/{release}/{spec.quantization}"
         return edit.release(release).manifest.id
     for candidate in earlier_releases(found.manifest, records_of(app)):
         if may_run(edit.desired, found.manifest, candidate):
@@ -115,13 +119,11 @@ def yank_command(app: App, release: str, reason: str | None, undo: bool, edit: E
         )
     session = ManifestEdit(app, edit)
     found = session.release(release)
-    spec, subject = found.manifest.spec, found.manifest.subject
+    spec = found.manifest.spec
     if undo and spec.yanked is None:
-        app.out(f"unchanged {subject}: it is not yanked")
-        return 0
+        return session.unchanged(found, "it is not yanked")
     if spec.yanked is not None and spec.yanked.reason == reason:
-        app.out(f"unchanged {subject}: it is yanked for this reason already")
-        return 0
+        return session.unchanged(found, "it is yanked for this reason already")
     if undo:
         session.remove_value(found.path, ("spec", "yanked"))
         session.finish(f"Take back the yank of {found.manifest.id}")
@@ -163,8 +165,7 @@ def _set_suspend(app: App, text: str, suspend: bool, options: EditOptions) -> in
     found = edit.deployment(text)
     if found.manifest.spec.suspend is suspend:
         state = "suspended already" if suspend else "not suspended"
-        app.out(f"unchanged {found.manifest.subject}: it is {state}")
-        return 0
+        return edit.unchanged(found, f"it is {state}")
     edit.set_value(found.path, ("spec", "suspend"), suspend)
     edit.finish(f"{'Suspend' if suspend else 'Resume'} {found.manifest.id}")
     edit.next_step()

@@ -72,8 +72,7 @@ def set_stage(app: App, text: str, stage: Stage, options: EditOptions) -> int:
     edit = ManifestEdit(app, options)
     found = edit.release(text)
     if found.manifest.spec.stage is stage:
-        app.out(f"unchanged {found.manifest.subject}: its stage is {stage} already")
-        return 0
+        return edit.unchanged(found, f"its stage is {stage} already")
     edit.set_value(found.path, ("spec", "stage"), stage.value)
     edit.finish(f"Set the stage of {found.manifest.id} to {stage}")
     edit.next_step()
@@ -91,11 +90,9 @@ def promote_deployment(app: App, name: str, source: str, target: str, options: E
     existing = edit.desired.deployments.get(found.manifest.id._replace(environment=target))
     if existing is None:
         _copy_to(edit, found, target)
-    else:
-        _give_release(edit, existing, release)
-    if not edit.finish(f"Promote {name} to {target}: {release.id}"):
-        app.out(f"unchanged deployment/{target}/{name}: it has {release.id} already")
-        return 0
+    elif not _give_release(edit, existing, release):
+        return edit.unchanged(existing, f"it has {release.id} already")
+    edit.finish(f"Promote {name} to {target}: {release.id}")
     if existing is None and not options.dry_run:
         app.note(
             f"note: {target} had no deployment {name}; the new one is a copy of the one in {source}."
@@ -138,8 +135,8 @@ def _require_way(target: Environment, source: str, release: Release) -> None:
         )
 
 
-def _give_release(edit: ManifestEdit, deployment: Located[Deployment], release: Release) -> None:
-    """Make a deployment name a release, touching only what differs."""
+def _give_release(edit: ManifestEdit, deployment: Located[Deployment], release: Release) -> bool:
+    """Make a deployment name a release, touching only what differs; returns whether anything does."""
     spec = deployment.manifest.spec
     if spec.model != release.spec.model:
         raise UsageProblem(
@@ -156,6 +153,7 @@ def _give_release(edit: ManifestEdit, deployment: Located[Deployment], release: 
         edit.set_value(deployment.path, ("spec", "version"), release.spec.version)
     if spec.quantization != release.spec.quantization:
         edit.set_value(deployment.path, ("spec", "quantization"), release.spec.quantization)
+    return bool(edit.changed)
 
 
 def _copy_to(edit: ManifestEdit, deployment: Located[Deployment], environment: str) -> None:
