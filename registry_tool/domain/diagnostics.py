@@ -140,6 +140,8 @@ CODES: dict[str, str] = {
     "RT309": "one host port cannot serve several replicas",
     "RT310": "the target cannot provide weights this way",
     "RT311": "host paths are not allowed in this environment",
+    "RT312": "the health check cannot be made",
+    "RT313": "a gate that cannot work",
     # RT4xx templates
     "RT401": "a template does not render",
     "RT402": "invalid template parameters",
@@ -148,6 +150,7 @@ CODES: dict[str, str] = {
     "RT405": "a base image is not pinned by digest",
     "RT406": "a rendered value is not allowed",
     "RT407": "a Dockerfile uses an unsupported feature",
+    "RT408": "the template cannot build for this platform",
     # RT5xx storage and locks
     "RT501": "the storage path is not allowed",
     "RT502": "a deployed release has no lock",
@@ -157,6 +160,7 @@ CODES: dict[str, str] = {
     "RT506": "a locked path is not allowed",
     "RT507": "storage differs from the lock",
     "RT508": "storage cannot be read",
+    "RT509": "the lock is for another directory in the image",
     # RT6xx environment of the tool
     "RT601": "not a Git repository",
     "RT602": "unknown revision",

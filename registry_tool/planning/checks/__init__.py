@@ -1,0 +1,1 @@
+"""Cross-manifest checks, by topic. Each yields findings; `planning.checking` runs them all."""
