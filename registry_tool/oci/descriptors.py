@@ -90,14 +90,13 @@ class Descriptor:
         if not is_digest(digest) or size < 0:
             raise malformed(place, f"a descriptor has digest {digest!r} and size {size}")
         platform = document.get("platform")
-        annotations = document.get("annotations") or {}
         return cls(
             media_type,
             digest,
             size,
             platform=platform_from_json(platform) if isinstance(platform, dict) else None,
             artifact_type=document.get("artifactType"),
-            annotations={str(key): str(value) for key, value in annotations.items()},
+            annotations=annotations_of(document, place),
         )
 
 
@@ -125,6 +124,14 @@ def _full(platform: str) -> tuple[str, str, str]:
     system, architecture, variant = (platform + "//").split("/")[:3]
     implied = {"arm64": "v8", "arm": "v7", "amd64": "v1"}.get(architecture, "")
     return system, architecture, variant or implied
+
+
+def annotations_of(document: Mapping[str, Any], place: str) -> dict[str, str]:
+    """The annotations of an OCI document; raises StoreProblem naming `place`."""
+    annotations = document.get("annotations") or {}
+    if not isinstance(annotations, dict):
+        raise malformed(place, "annotations are not an object")
+    return {str(key): str(value) for key, value in annotations.items()}
 
 
 def malformed(place: str, why: str) -> StoreProblem:

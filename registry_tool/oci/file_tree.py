@@ -5,22 +5,29 @@ Only names, kinds, modes, owners and link targets are kept. Whiteouts delete wha
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import io
 import stat
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from registry_tool.errors import StoreProblem
 from registry_tool.oci.descriptors import LAYER, Descriptor, malformed
 from registry_tool.oci.store import ImageStore
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _MAX_LINKS = 40
-_MODES = {LAYER: "r|", LAYER + "+gzip": "r|gz"}
+_READABLE = {LAYER, LAYER + "+gzip"}
+_BUFFER = 1 << 20
 
 
 class Kind(StrEnum):
@@ -158,28 +165,56 @@ class FileTree:
 
 def _read_layer(store: ImageStore, repository: str, layer: Descriptor) -> LayerEntries:
     place = f"layer {layer.digest} of {repository}"
-    mode = _MODES.get(layer.media_type)
-    if mode is None:
+    if layer.media_type not in _READABLE:
         raise StoreProblem(
             f"{place} has the media type {layer.media_type}, which cannot be read",
             code="RT608",
             help="copy the image with gzip layers: skopeo copy --dest-compress-format gzip …",
         )
     try:
-        with store.open_blob(repository, layer.digest) as file:
-            return tuple(_entries(file, mode, place))
+        with store.open_blob(repository, layer.digest) as blob:
+            hashing = _HashingReader(blob)
+            file: BinaryIO = io.BufferedReader(hashing, _BUFFER)
+            if layer.media_type != LAYER:
+                file = cast("BinaryIO", gzip.GzipFile(fileobj=file, mode="rb"))
+            entries = tuple(_entries(file, place))
+            # An archive may end early, and be shorter than what was promised.
+            while file.read(_BUFFER):
+                pass
     except (tarfile.TarError, EOFError, zlib.error, OSError) as problem:
         raise malformed(place, f"it is not a layer ({problem})") from problem
+    if hashing.digest != layer.digest:
+        raise malformed(place, f"its content has the digest {hashing.digest}")
+    return entries
 
 
-def _entries(file: BinaryIO, mode: str, place: str) -> Iterator[tuple[tuple[str, ...], Node]]:
-    with tarfile.open(fileobj=file, mode=mode) as archive:  # type: ignore[call-overload]
+class _HashingReader(io.RawIOBase):
+    def __init__(self, blob: BinaryIO) -> None:
+        self._blob = blob
+        self._sha256 = hashlib.sha256()
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self._sha256.hexdigest()}"
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        count: int = self._blob.readinto(buffer)  # type: ignore[attr-defined]
+        self._sha256.update(memoryview(buffer)[:count])
+        return count
+
+
+def _entries(file: BinaryIO, place: str) -> Iterator[tuple[tuple[str, ...], Node]]:
+    with tarfile.open(fileobj=file, mode="r|") as archive:
         while (member := archive.next()) is not None:
             parts = _parts(member.name)
             if ".." in parts:
                 raise malformed(place, f'the path {member.name!r} has a ".." component')
             yield parts, _node(member)
-            archive.members = []  # it would keep all of them in memory
+            # It would keep all of them in memory.
+            archive.members = []  # type: ignore[attr-defined]
 
 
 def _node(member: tarfile.TarInfo) -> Node:

@@ -16,6 +16,7 @@ from registry_tool.oci.descriptors import (
     IMAGE_INDEX,
     IMAGE_MANIFEST,
     Descriptor,
+    annotations_of,
     malformed,
     platform_from_json,
     platform_to_json,
@@ -197,7 +198,7 @@ class ImageManifest:
         return cls(
             config=Descriptor.from_json(document["config"], place),
             layers=tuple(Descriptor.from_json(layer, place) for layer in layers),
-            annotations=document.get("annotations") or {},
+            annotations=annotations_of(document, place),
             artifact_type=document.get("artifactType"),
         )
 
@@ -233,7 +234,7 @@ class ImageIndex:
             raise malformed(place, "it is not an image index")
         return cls(
             manifests=tuple(Descriptor.from_json(entry, place) for entry in manifests),
-            annotations=document.get("annotations") or {},
+            annotations=annotations_of(document, place),
         )
 
 
@@ -247,7 +248,7 @@ def parse_object(data: bytes, place: str) -> dict[str, Any]:
     """A JSON object; raises StoreProblem naming `place`."""
     try:
         document = json.loads(data, parse_constant=_no_constant)
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise malformed(place, f"it is not JSON ({problem})") from problem
     if not isinstance(document, dict):
         raise malformed(place, "it is not a JSON object")

@@ -66,7 +66,8 @@ class LayoutStore:
         found = []
         for folder, names, files in os.walk(self.root):
             path = Path(folder)
-            names[:] = [name for name in names if name[0] != "." and name not in _RESERVED]
+            hidden = _RESERVED if path != self.root else frozenset[str]()
+            names[:] = [name for name in names if name[0] != "." and name not in hidden]
             if "oci-layout" in files and path != self.root:
                 found.append(path.relative_to(self.root).as_posix())
         return sorted(found)
@@ -190,8 +191,9 @@ class LayoutStore:
                 done.result()
         seen = f"sha256:{hashed.hexdigest()}"
         if (written, seen) != (size, digest):
+            got = f"{written} with digest {seen}"
             raise ContentMismatch(
-                f"{subject}: expected {size} bytes, got {written} with digest {seen}",
+                f"{subject}: expected {size} bytes, got {'more' if written > size else got}",
                 help="the source was changed; lock the release again",
             )
 
