@@ -82,6 +82,7 @@ class Reading:
         )
 
     def _open(self, path: str) -> _HashingReader:
+        self._passed(0)
         raw = self._storage.open(self._location, path)
         return _HashingReader(raw, self._passed, lambda seen: self._finished(path, seen))
 
@@ -133,17 +134,26 @@ def in_parallel(
     work: Callable[[T], R], items: Sequence[T], jobs: int, stopped: threading.Event
 ) -> list[R]:
     """Results in the order of `items`; the first failure, or an interrupt, stops all."""
-    with ThreadPoolExecutor(max(1, jobs), thread_name_prefix="read") as pool:
-        futures = [pool.submit(work, item) for item in items]
+    failures: list[Exception] = []
+
+    def attempt(item: T) -> R:
         try:
-            done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done if waiting else ():
-                future.result()
+            return work(item)
+        except Exception as problem:
+            failures.append(problem)
+            stopped.set()
+            raise
+
+    with ThreadPoolExecutor(max(1, jobs), thread_name_prefix="read") as pool:
+        try:
+            futures = [pool.submit(attempt, item) for item in items]
+            wait(futures, return_when=FIRST_EXCEPTION)
+            if failures:
+                raise failures[0]  # later ones may only say that reading was stopped
             return [future.result() for future in futures]
-        except BaseException:
+        finally:
             stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 @contextmanager

@@ -22,7 +22,7 @@ def not_allowed(place: str, why: str, *, help: str | None = None) -> StorageProb
 
 def unusable(place: str, why: str, *, help: str | None, transient: bool = False) -> StorageProblem:
     """The place may be used, and cannot."""
-    return StorageProblem(f"{place}: {why}", code="RT508", help=help, transient=transient)
+    return StorageProblem(f"{place} {why}", code="RT508", help=help, transient=transient)
 
 
 def translated(place: str, problem: Exception, doing: str = "read") -> StorageProblem:
@@ -39,7 +39,8 @@ def translated(place: str, problem: Exception, doing: str = "read") -> StoragePr
             help=f"let user id {os.geteuid()} {doing} it",
         )
     if isinstance(problem, OSError) and problem.errno in _FULL:
-        return unusable(place, "the storage is full", help="free some space and try again")
+        why = f"cannot be {_participle(doing)}: the storage is full"
+        return unusable(place, why, help="free some space and try again")
     words = problem.strerror if isinstance(problem, OSError) else None
     return unusable(
         place,

@@ -222,9 +222,9 @@ def test_what_may_not_be_read_is_named(
         rest = storage.files(str(models), lambda path: path == "onnx/")
         user = os.geteuid()
     (models / "onnx").chmod(0o755)
-    assert reading.value.message == f"{models}/config.json: cannot be read: permission denied"
+    assert reading.value.message == f"{models}/config.json cannot be read: permission denied"
     assert reading.value.help == f"let user id {user} read it"
-    assert listing.value.message == f"{models}/onnx/: cannot be listed: permission denied"
+    assert listing.value.message == f"{models}/onnx/ cannot be listed: permission denied"
     assert (listing.value.code, listing.value.transient) == ("RT508", False)
     assert rest == [StoredFile("config.json", 2)]
 
@@ -232,12 +232,12 @@ def test_what_may_not_be_read_is_named(
 def test_a_missing_location_and_a_file_as_location_are_named(
     storage: Storage, models: Path
 ) -> None:
-    with pytest.raises(StorageProblem, match="missing: does not exist") as caught:
+    with pytest.raises(StorageProblem, match="missing does not exist") as caught:
         storage.files(f"{models}/missing")
     assert not caught.value.transient
     with pytest.raises(StorageProblem, match="is not a directory"):
         storage.files(f"{models}/config.json")
-    with pytest.raises(StorageProblem, match=r"gone\.bin: does not exist"):
+    with pytest.raises(StorageProblem, match=r"gone\.bin does not exist"):
         storage.open(str(models), "gone.bin")
     with pytest.raises(StorageProblem, match="is a directory, not a regular file"):
         storage.stat(str(models), "onnx")
