@@ -65,9 +65,9 @@ class CommandTable(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with a suggestion for a mistyped name."""
-        from registry_tool.domain.names import did_you_mean
-
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            from registry_tool.domain.names import did_you_mean
+
             hint = did_you_mean(args[0], COMMANDS) or "see registry-tool --help"
             raise click.UsageError(f'there is no command "{args[0]}"; {hint}', ctx)
         return super().resolve_command(ctx, args)

@@ -54,3 +54,14 @@ def cli(anywhere: Cli, registry: RegistryFolder) -> Cli:
         return anywhere("--repo", registry.path, *arguments)
 
     return call
+
+
+@pytest.fixture
+def applied(cli: Cli, registry: RegistryFolder) -> RegistryFolder:
+    """The `registry` fixture with a real lock, built and deployed."""
+    (registry.path / "manifests/releases/minilm/1.0.0/none.lock.yaml").unlink()
+    assert cli("lock", "minilm/1.0.0").code == 0
+    registry.commit("Lock minilm 1.0.0")
+    ran = cli("apply")
+    assert ran.code == 0, ran.err
+    return registry

@@ -27,7 +27,7 @@ def test_markdown_starts_with_the_totals(cli) -> None:
     assert cli("plan", "--format", "markdown").out.startswith("### Plan: 1 to build, 1 to deploy")
 
 
-def test_exit_code_says_whether_something_is_to_be_done(cli, anywhere, empty_registry) -> None:
+def test_exit_code_says_that_something_is_to_be_done(cli) -> None:
     assert cli("plan", "--exit-code").code == 4
 
 

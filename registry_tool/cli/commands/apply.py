@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from registry_tool.builders.native import NativeBuilder
 from registry_tool.cli.app import App, pass_app
 from registry_tool.cli.formats.plan_text import format_plan
+from registry_tool.cli.options import format_option
 from registry_tool.domain.plan import Plan
 from registry_tool.errors import UsageProblem
 from registry_tool.reconcile.applying import ApplyOptions
@@ -135,9 +136,7 @@ def _saved_plan(path: str | None) -> Plan | None:
 @click.option(
     "--wait", default=600.0, show_default=True, help="Seconds to wait for another reconciler."
 )
-@click.option(
-    "--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
+@format_option("text", "json")
 @pass_app
 def apply_command(
     app: App,

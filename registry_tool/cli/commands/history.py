@@ -46,7 +46,7 @@ def history_command(app: App, subject: str | None, limit: int, output: str) -> N
     else:
         subject = parse_subject(subject)
         commits = _commits_of(app, committed, subject, limit)
-    events = newest_first(chain(commits, records_about(records_of(app), subject)))[:limit]
+    events = newest_first(chain(records_about(records_of(app), subject), commits))[:limit]
     if subject is not None and not events:
         raise _unknown(committed, subject)
     if output == "json":
@@ -58,24 +58,25 @@ def history_command(app: App, subject: str | None, limit: int, output: str) -> N
 
 def _commits_of(app: App, committed: Committed, subject: str, limit: int) -> Iterator[Event]:
     """The subject's commits; one that is gone is looked for where it lay by convention."""
-    from registry_tool.cli.views.history import commits_of, paths_at
+    from registry_tool.cli.views.history import commits_of, files_at
 
     repository, oid = app.repository, committed.revision.oid
-    paths = paths_at(repository, oid, subject, app.cache) or _conventional_paths(subject)
-    return commits_of(repository, oid, paths, subject, limit=limit, cache=app.cache)
+    files = files_at(repository, oid, subject, app.cache) or _conventional_files(subject)
+    return commits_of(repository, oid, files, subject, limit=limit, cache=app.cache)
 
 
-def _conventional_paths(subject: str) -> tuple[str, ...]:
+def _conventional_files(subject: str) -> dict[str, str]:
     kind, _, name = subject.partition("/")
-    if kind == "template":
-        return (f"build_templates/{name}",)
     if kind == "artifact":
         raise UsageProblem(
             "the history of a file is that of its releases",
             help=f"registry-tool show {subject} lists them",
         )
+    if kind == "template":
+        return {"template": f"build_templates/{name}"}
     base = f"manifests/{kind}s/{name}"
-    return (f"{base}.yaml", f"{base}.lock.yaml") if kind == "release" else (f"{base}.yaml",)
+    lock = {"lock": f"{base}.lock.yaml"} if kind == "release" else {}
+    return {"manifest": f"{base}.yaml"} | lock
 
 
 def _unknown(committed: Committed, subject: str) -> UsageProblem:

@@ -136,12 +136,12 @@ def _within(repository: Repository, path: str, source: Source) -> str:
         inside = path.strip("/")
     else:
         absolute = Path.cwd() / path
-        folder = absolute.parent.resolve() / absolute.name
+        # A symlink is named itself, not what it points to.
+        named = absolute.name not in {"", ".."}
+        place = absolute.parent.resolve() / absolute.name if named else absolute.resolve()
         try:
-            inside = folder.relative_to(repository.work_tree.resolve()).as_posix()
+            inside = place.relative_to(repository.work_tree.resolve()).as_posix()
         except ValueError:
-            if absolute.resolve() == repository.work_tree.resolve():
-                return ""
             raise UsageProblem(
                 f"{path} is outside the repository {repository.work_tree}",
                 help="name files or directories of the repository",

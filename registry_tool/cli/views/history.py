@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from registry_tool.cli.formats.layout import human_bytes
 from registry_tool.domain.kinds import MANIFESTS_FOLDER, TEMPLATES_FOLDER
 from registry_tool.domain.recorded import Recorded, Sequenced
 from registry_tool.domain.records import Build, BuildResult, DeploymentRecord
+from registry_tool.domain.subjects import parse_release
 from registry_tool.manifests.loading import load
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Event:
 
 
 def newest_first(events: Iterator[Event]) -> list[Event]:
-    """Sorted by time, then as they came."""
+    """Sorted by time; what happened in the same second stays as it came."""
     return sorted(events, key=lambda event: event.at, reverse=True)
 
 
@@ -50,62 +51,61 @@ def all_commits(repository: Repository, revision: str, limit: int) -> Iterator[E
 def commits_of(
     repository: Repository,
     revision: str,
-    paths: Sequence[str],
+    files: Mapping[str, str],
     subject: str,
     *,
     limit: int,
     cache: Cache | None = None,
 ) -> Iterator[Event]:
-    """Commits that changed the files of a subject, followed to where they lay before they moved."""
-    seen: set[str] = set()
-    while paths:
-        oldest: CommitInfo | None = None
-        for commit in repository.commits(revision, paths, limit - len(seen)):
-            oldest = commit
-            if commit.oid not in seen:
-                seen.add(commit.oid)
-                yield _commit_event(commit)
-        if oldest is None or len(seen) >= limit:
-            return
-        parent = repository.first_parent(oldest.oid)
-        earlier = paths_at(repository, parent, subject, cache) if parent else ()
-        if not earlier or set(earlier) <= set(paths):
-            return
-        paths, revision = earlier, parent or revision
+    """Commits that changed a subject's files, each followed to where it lay before it moved."""
+    found: set[str] = set()
+    paths: set[str] = set()
+    for part, path in files.items():
+        at: str | None = revision
+        here: str | None = path
+        while at is not None and here is not None:
+            oldest = at
+            paths.add(here)
+            for commit in repository.commits(at, (here,), limit):
+                oldest = commit.oid
+                found.add(oldest)
+            at = repository.first_parent(oldest)
+            before = files_at(repository, at, subject, cache).get(part) if at else None
+            here = before if before != here else None
+    # Once more, for one order. What else used the same paths at other times is left out.
+    for commit in repository.commits(revision, sorted(paths)):
+        if commit.oid in found:
+            yield _commit_event(commit)
 
 
-def paths_at(
+def files_at(
     repository: Repository, commit: str, subject: str, cache: Cache | None
-) -> tuple[str, ...]:
-    """The files that declared a subject at a commit: its manifest, a release's lock, a template's folder."""
+) -> dict[str, str]:
+    """What declares a subject at a commit: its manifest, a release's lock, a template's folder."""
     loaded = load(repository.snapshot(commit), cache)
-    if loaded.desired is None:
-        return ()
     path = loaded.paths.get(subject)
-    if path is None:
-        return ()
+    if loaded.desired is None or path is None:
+        return {}
     if subject.startswith("template/"):
-        return (path.removesuffix("/template.yaml"),)
-    locks = [
-        located.path
-        for release, located in loaded.desired.locks.items()
-        if release.subject == subject
-    ]
-    return (path, *locks)
+        return {"template": path.removesuffix("/template.yaml")}
+    files = {"manifest": path}
+    if subject.startswith("release/"):
+        lock = loaded.desired.locks.get(parse_release(subject))
+        files |= {"lock": lock.path} if lock else {}
+    return files
 
 
 def records_about(recorded: Recorded, subject: str | None) -> Iterator[Event]:
-    """Builds, deployments and requests of one subject, or all; a release's deployments are its own."""
-    for release, builds in recorded.builds.items():
-        if subject in {None, release.subject, f"model/{release.model}"}:
-            yield from map(_build_event, builds)
+    """Deployments, builds and requests of one subject, or all: the latest first."""
     for deployment, records in recorded.deployments.items():
         place = {None, deployment.subject, f"environment/{deployment.environment}"}
-        for entry in records:
-            release = entry.record.spec.release.id
-            if subject in place | {release.subject}:
+        for entry in reversed(records):
+            if subject in place | {entry.record.spec.release.id.subject}:
                 yield _deployment_event(entry)
-    for request in recorded.requests:
+    for release, builds in recorded.builds.items():
+        if subject in {None, release.subject, f"model/{release.model}"}:
+            yield from map(_build_event, reversed(builds))
+    for request in reversed(recorded.requests):
         spec = request.record.spec
         if subject in {None, spec.subject}:
             text = f"asked for a {spec.action}"
