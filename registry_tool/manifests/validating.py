@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -104,12 +104,20 @@ def check_schema(
 
 def _explained(error: ValidationError, model: type[BaseModel], document: Document) -> list[Trouble]:
     troubles = []
-    already = {problem.pointer for problem in document.problems}
+    already = {problem.pointer for problem in document.problems}  # what YAML could not read
     for found in error.errors(include_url=False)[:MAX_TROUBLES]:
         pointer = tuple(step for step in found["loc"] if step != "[key]")
-        if pointer not in already:  # what YAML could not read has been reported
-            troubles.append(explain(found, model, seen_at(document, pointer)))
+        seen = seen_at(document, pointer)
+        if pointer not in already and not _follows_from_another(found, seen):
+            troubles.append(explain(found, model, seen))
     return troubles
+
+
+def _follows_from_another(error: Any, seen: Seen) -> bool:
+    """A list whose items are wrong counts as short by those items."""
+    if error["type"] != "too_short" or not isinstance(seen.value, list):
+        return False
+    return len(seen.value) >= int(error["ctx"]["min_length"])
 
 
 def _wrong_kind(value: Json, document: Document, kinds: dict[str, type[Manifest]]) -> list[Trouble]:
