@@ -126,3 +126,10 @@ def test_static_builds_on_a_base_of_the_store(workshop: Workshop) -> None:
     settings = image_config(workshop.store, "minilm", "1.0.0")["config"]
     assert settings["Entrypoint"] == ["/bin/app"]
     assert "MODEL_PATH=/models/minilm" in settings["Env"]
+
+
+def test_every_template_has_a_section_in_the_documentation() -> None:
+    text = (TEMPLATES.parent / "docs" / "building.md").read_text()
+
+    for folder in TEMPLATES.iterdir():
+        assert f"\n### {folder.name}\n" in text

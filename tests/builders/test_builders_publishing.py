@@ -494,6 +494,22 @@ def test_skopeo_reads_and_copies_the_images(workshop: Workshop, tmp_path: Path) 
     assert image_config(workshop.store, "minilm", "1.0.0")["os"] == "linux"
 
 
+@pytest.mark.skipif(not shutil.which("skopeo"), reason="skopeo is not installed")
+def test_a_base_that_skopeo_copied_into_the_store_can_be_built_on(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    elsewhere = LayoutStore(tmp_path / "elsewhere")
+    base = put_base(elsewhere, [{"etc/os": Entry(content=b"base")}], repository="python")
+    source = f"oci:{elsewhere.root}/python:1.0"
+    (workshop.store.root / "bases").mkdir(parents=True)
+    skopeo("copy", "--preserve-digests", source, f"oci:{workshop.store.root}/bases/python:3.12")
+    digest = base.partition("@")[2]
+
+    workshop.build(workshop.order(base=f"bases/python:3.12@{digest}"))
+
+    assert "etc/os" in unpack(workshop.store, "minilm", "1.0.0")
+
+
 def skopeo(*arguments: str) -> str:
     command = ["skopeo", "--insecure-policy", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
