@@ -11,6 +11,8 @@ from typing import TypeVar
 
 _log = logging.getLogger(__name__)
 _BUSY_SECONDS = 2.0
+_DAMAGED = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+"""Not a database, a broken one, or one with other tables than these."""
 
 T = TypeVar("T")
 
@@ -68,13 +70,10 @@ class CacheFile:
         """Remove a damaged file so that the next attempt makes it anew; otherwise do without."""
         _log.debug("cache %s: %s", self._path, problem)
         self._close()
-        # Locked, read-only, no space and the like are OperationalErrors: the file itself may be
-        # fine and in use.
-        damaged = isinstance(problem, sqlite3.DatabaseError) and not isinstance(
-            problem, sqlite3.OperationalError
-        )
-        outdated = "no such column" in str(problem) or "no such table" in str(problem)
-        if last or not (damaged or outdated):
+        # The low byte is the error, the rest says more about it.
+        code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
+        if last or code not in _DAMAGED:
+            # Locked, read-only, no space: the file itself may be fine and in use.
             self._usable = False
             return
         try:

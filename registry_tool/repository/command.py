@@ -117,7 +117,7 @@ class GitCommand:
     def __init__(self, directory: Path, location: Mapping[str, str]) -> None:
         self._git = _program()(directory)
         self._executable = str(self._git.GIT_PYTHON_GIT_EXECUTABLE)
-        self.isolated = {**_isolated_environment(), **location}
+        self._isolated = {**_isolated_environment(), **location}
         self._operator = {**_operator_environment(), **location}
 
     def run(
@@ -143,9 +143,17 @@ class GitCommand:
         process = self._start(arguments, {**self._operator, **(environment or {})})
         return _finish(process, arguments, stdin, accept, timeout)
 
+    def with_config(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """The environment of an isolated call that has these settings as well."""
+        environment, count = {}, len(_ISOLATED_CONFIG)
+        for number, (name, value) in enumerate(settings.items(), count):
+            environment[f"GIT_CONFIG_KEY_{number}"] = name
+            environment[f"GIT_CONFIG_VALUE_{number}"] = value
+        return {**environment, "GIT_CONFIG_COUNT": str(count + len(settings))}
+
     def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Popen[bytes]:
         """Start git isolated, with pipes; the caller ends the process."""
-        return self._start(arguments, {**self.isolated, **(environment or {})})
+        return self._start(arguments, {**self._isolated, **(environment or {})})
 
     def _start(self, arguments: tuple[str, ...], environment: Mapping[str, str]) -> Popen[bytes]:
         from git.exc import GitCommandNotFound

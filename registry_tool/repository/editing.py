@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from registry_tool.errors import RepositoryProblem
-from registry_tool.repository.command import encode
+from registry_tool.repository.command import decode, encode
 from registry_tool.repository.refs import RefsMoved, RefUpdate
 from registry_tool.repository.trees import ObjectBatch, change_tree, find_entry, list_tree
 
@@ -75,7 +75,26 @@ def _follow_in_index(repository: Repository, tree: str, paths: Sequence[str]) ->
     for path in paths:
         mode, oid = committed.get(path, ("0", repository.zero))
         rows.append(f"{mode} {oid}\t{path}\0")
-    repository.command.run("update-index", "-z", "--index-info", stdin=encode("".join(rows)))
+    repository.command.run(
+        "update-index",
+        "-z",
+        "--index-info",
+        stdin=encode("".join(rows)),
+        environment=_without_filters(repository),
+    )
+
+
+def _without_filters(repository: Repository) -> dict[str, str]:
+    """Settings under which no filter program runs.
+
+    Git would use one to tell whether a file that is as old as the index has changed; without it,
+    it looks again the next time.
+    """
+    arguments = ("config", "-z", "--name-only", "--get-regexp", r"^filter\.")
+    names = decode(repository.command.run(*arguments, accept=(0, 1)).stdout).split("\0")[:-1]
+    return repository.command.with_config(
+        {name: "false" if name.endswith(".required") else "" for name in names}
+    )
 
 
 def _commit_tree(repository: Repository, tree: str, parent: str | None, message: str) -> str:

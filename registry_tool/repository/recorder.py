@@ -301,7 +301,9 @@ def _highest(repository: Repository, batch: ObjectBatch, root: str | None, folde
     node = find_entry(repository.reader, batch, root, folder)
     if node is None or node.mode != TREE_MODE:
         return 0
-    names = map(parse_record_file_name, read_tree(repository.reader, batch, node.oid))
+    entries = read_tree(repository.reader, batch, node.oid)
+    files = (name for name, entry in entries.items() if entry.mode != TREE_MODE)
+    names = map(parse_record_file_name, files)
     return max((name[0] for name in names if name is not None), default=0)
 
 

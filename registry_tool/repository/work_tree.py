@@ -128,14 +128,7 @@ class WorkTreeSnapshot:
         found = self._command.run_as_operator(
             "config", "--type=path", "--get", "core.excludesFile", accept=(0, 1)
         )
-        count = int(self._command.isolated["GIT_CONFIG_COUNT"])
-        if not found.text:
-            return {}
-        return {
-            "GIT_CONFIG_COUNT": str(count + 1),
-            f"GIT_CONFIG_KEY_{count}": "core.excludesFile",
-            f"GIT_CONFIG_VALUE_{count}": found.text,
-        }
+        return self._command.with_config({"core.excludesFile": found.text} if found.text else {})
 
     def _hash(self, path: str) -> str:
         data = _content(self._root / path)
