@@ -12,7 +12,7 @@ from registry_tool.cli.locking import location_of, require_lock_may_change, stor
 from registry_tool.domain.globs import matches
 from registry_tool.domain.release import Stage
 from registry_tool.domain.storage import locked_path_problem, normal_storage_path
-from registry_tool.errors import ActionFailed, StorageProblem, UsageProblem
+from registry_tool.errors import ActionFailed, UsageProblem
 
 if TYPE_CHECKING:
     from registry_tool.cli.app import App
@@ -89,10 +89,9 @@ class ReleaseFiles:
         self._require_changeable()
         for path in paths:
             if path not in self._paths:
-                raise StorageProblem(
+                raise UsageProblem(
                     f"{self.location}/{path} does not exist",
                     help=f"registry-tool artifact list {self._release.id}",
-                    code="RT508",
                 )
             self._require_not_shared(path)
         globs = self._release.spec.artifacts
@@ -122,6 +121,9 @@ class ReleaseFiles:
 
     def _require_changeable(self) -> None:
         require_lock_may_change(self._edit, self._release)
+        # Before storage is touched: a lock that cannot be committed afterwards would be left behind.
+        lock = self._edit.desired.locks.get(self._release.id)
+        self._edit.require_untouched([lock.path] if lock is not None else [])
         if self._release.spec.stage is Stage.RELEASED:
             raise ActionFailed(
                 f"{self._release.id} is released: its files may not change any more",

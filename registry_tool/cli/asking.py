@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from registry_tool.cli.finding import find_deployment, find_release
+from registry_tool.cli.recorded import remote_of
 from registry_tool.domain.manifest import API_VERSION
 from registry_tool.domain.recorded import REQUESTS_FOLDER
 from registry_tool.domain.records import BuildResult, DeploymentResult, Request, RequestSpec
@@ -19,7 +20,7 @@ from registry_tool.reconcile.effects import utc_now
 from registry_tool.reconcile.states import read_desired_at, read_recorded
 from registry_tool.repository.identity import author
 from registry_tool.repository.recorder import PendingRecord, Recorder
-from registry_tool.repository.remote import fetch
+from registry_tool.repository.remote import Fetched, fetch
 
 if TYPE_CHECKING:
     from registry_tool.cli.app import App
@@ -43,12 +44,11 @@ class Asking:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self.remote = remote_with_records(app)
+        self.remote, fetched = _fetched(app)
         repository = app.repository
         self.revision = repository.revision()
-        if self.remote is not None:
-            tip = fetch(repository, self.remote).branch
-            self.revision = Revision(self.revision.ref, tip or self.revision.oid)
+        if fetched is not None and fetched.branch is not None:
+            self.revision = Revision(self.revision.ref, fetched.branch)
         state = read_desired_at(repository, self.revision.oid, cache=app.cache, jobs=app.jobs)
         self.desired: Desired = state.require_valid(self.revision.short)
         self.recorded: Recorded = read_recorded(repository, cache=app.cache)
@@ -137,18 +137,13 @@ def _record(request: Request) -> PendingRecord:
     return PendingRecord(REQUESTS_FOLDER, request.spec.key, lambda _sequence: data)
 
 
-def remote_with_records(app: App) -> str | None:
-    """The remote that this repository is reconciled in, or None when it reconciles itself."""
-    repository = app.repository
-    remotes = repository.remotes()
-    chosen = app.setting("remote")
-    if chosen is not None:
-        return chosen
-    if not remotes:
-        return None
-    remote = "origin" if "origin" in remotes else remotes[0]
-    fetched = fetch(repository, remote)
-    return remote if fetched.records is not None else None
+def _fetched(app: App) -> tuple[str | None, Fetched | None]:
+    """The remote that this repository is reconciled in, fetched; None when it reconciles itself."""
+    remote = remote_of(app)
+    if remote is None:
+        return None, None
+    fetched = fetch(app.repository, remote)
+    return (remote, fetched) if fetched.records is not None else (None, None)
 
 
 def _did_not_fail(subject: str, why: str, help: str) -> UsageProblem:

@@ -83,9 +83,12 @@ def _download(
         while chunk := out.read(_CHUNK):
             digest.update(chunk)
             progress.advance(_TASK, len(chunk))
-        if out.tell() < file.size:
+        left = file.size - out.tell()
+        if left > 0:
             with storage.open(location, file.path, out.tell()) as source:
-                while chunk := source.read(_CHUNK):
+                # One byte more than expected is enough to know that the file is another one.
+                while left >= 0 and (chunk := source.read(min(_CHUNK, left + 1))):
+                    left -= len(chunk)
                     digest.update(chunk)
                     out.write(chunk)
                     progress.advance(_TASK, len(chunk))

@@ -8,7 +8,7 @@ refused with its diagnostics; errors that were there before are mentioned and do
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -208,7 +208,7 @@ class ManifestEdit:
         if self.options.dry_run:
             self.app.out("".join(self._diff(path, data) for path, data in changed.items()))
             return True
-        self._require_untouched(changed)
+        self.require_untouched(changed)
         if self.options.committed:
             self._commit(changed, message)
         else:
@@ -231,13 +231,14 @@ class ManifestEdit:
                 " see registry-tool validate"
             )
 
-    def _require_untouched(self, changed: Mapping[str, bytes]) -> None:
-        """A commit takes the file's place in the work tree, too: edits waiting there must not be lost."""
+    def require_untouched(self, paths: Iterable[str]) -> None:
+        """Raise UsageProblem when committing would lose edits that wait in the work tree."""
         root = self.app.repository.work_tree
         if root is None or not self.options.committed or not self._on_checked_out_branch:
             return
-        for path in changed:
+        for path in paths:
             file = root / path
+            self.read(path)
             if (file.read_bytes() if file.exists() else None) != self._before[path]:
                 raise UsageProblem(
                     f"{path} has changes in the work tree that are not committed",

@@ -330,7 +330,7 @@ def new_template(app: App, name: str, native: bool, edit: EditOptions) -> int:
 def _require_name(pattern: str, name: str, noun: str, example: str, length: int = 100) -> None:
     if not is_name(pattern, name, length):
         raise UsageProblem(
-            f'"{name}" cannot be the name of a {noun}',
+            f'"{name}" cannot be the name of {"an" if noun[0] == "e" else "a"} {noun}',
             help=f"use lower-case letters, digits and single hyphens, for example {example}",
         )
 

@@ -70,7 +70,7 @@ spec:
 """
 
 _DOCKERFILE = """\
-# With a base in template.yaml: FROM {{ bases.python }}
+{# With a base declared in template.yaml this line is: FROM {{ bases.python }} #}
 FROM scratch
 COPY --chmod=0755 serve.sh /usr/local/bin/serve.sh
 ENV LOG_LEVEL={{ params.log_level | quote }} \\
