@@ -299,7 +299,7 @@ def test_layers_of_pruned_builds_are_gone(world: World) -> None:
     world.built("1.0.0")
     world.built("1.0.0", result="pruned")
     world.locked("1.0.1")
-    assert [action.bytes.reuse for action in planned(world).actions][0] == 0
+    assert planned(world).actions[0].bytes.reuse == 0
 
 
 # --- deployments ---------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ def _environments(context: Context) -> Iterator[Finding]:
                     ("spec", "promote_from"),
                     "environment",
                     source,
-                    known=environments,
+                    known=environments.keys() - {name},
                     deleted=_before(context, "environments", source),
                 )
             continue
