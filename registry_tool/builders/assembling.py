@@ -95,6 +95,11 @@ class PlatformImage:
     config: ImageConfig
     layers: tuple[Descriptor, ...] = ()
 
+    @classmethod
+    def on(cls, config: ImageConfig, layers: Sequence[Descriptor]) -> PlatformImage:
+        """An image to build on: all that it has is base now, also where this tool made it."""
+        return cls(config, tuple(_plain(layer) for layer in layers))
+
     @property
     def manifest(self) -> ImageManifest:
         """The image manifest."""
@@ -153,6 +158,11 @@ class PlatformImage:
             self.config, diff_ids=_only(self.config.diff_ids, keep), history=tuple(history)
         )
         return PlatformImage(config, _only(self.layers, keep))
+
+
+def _plain(layer: Descriptor) -> Descriptor:
+    kept = {key: text for key, text in layer.annotations.items() if key != PART_ANNOTATION}
+    return layer.annotated(kept)
 
 
 def _only(values: Sequence[T], keep: Sequence[bool]) -> tuple[T, ...]:

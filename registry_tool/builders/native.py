@@ -56,7 +56,7 @@ class _Assembly:
         """The complete image."""
         image = PlatformImage(ImageConfig(self.platform))
         if self.base is not None:
-            image = PlatformImage(self.base.config, self.base.layers)
+            image = PlatformImage.on(self.base.config, self.base.layers)
         below = [_on_top(Part.TEMPLATE, self.files)] if self.files else []
         above = [_on_top(Part.DIRECTORIES, self.directories)] if self.directories else []
         weights = [weights_layer(layer) for layer in order.lock.layers]

@@ -212,11 +212,7 @@ def publish_log(store: ImageStore, repository: str, key: str, sequence: int, tex
 
 def read_log(store: ImageStore, repository: str, reference: str) -> str:
     """The text of a log, by its tag, its digest, or the reference that a record holds; raises StoreProblem."""
-    name = reference
-    if not is_digest(reference) and ":" in reference:
-        parsed = ImageReference.parse(reference)
-        name = parsed.digest or parsed.tag or reference
-    found = store.resolve(repository, name)
+    found = store.resolve(repository, _tag_or_digest(reference))
     if found is None:
         raise StoreProblem(
             f"there is no log {reference} in the store {store.name}",
@@ -234,3 +230,13 @@ def read_log(store: ImageStore, repository: str, reference: str) -> str:
             help="the disk or somebody changed it",
         )
     return data.decode(errors="replace")
+
+
+def _tag_or_digest(reference: str) -> str:
+    if is_digest(reference) or not set(reference) & set(":@"):
+        return reference
+    try:
+        parsed = ImageReference.parse(reference)
+    except ValueError as problem:
+        raise StoreProblem(f"{reference} does not name a log: {problem}", code="RT608") from problem
+    return parsed.digest or parsed.tag or reference

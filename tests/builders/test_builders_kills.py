@@ -59,7 +59,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "layer-streaming:1",
         "layer-streaming:2",
         # The base's config, layer and image manifest come before the build's own blobs.
-        *(f"blob-written:{number}" for number in range(4, 16)),
+        *(f"blob-written:{number}" for number in (4, 5, 6, 7, 9, 12, 15)),
         "blobs-published",
         "image-tagged:2",
         "log-published",

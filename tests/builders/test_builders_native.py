@@ -225,6 +225,28 @@ def test_a_host_in_a_base_says_only_where_it_comes_from(workshop: Workshop) -> N
     assert "etc/os" in unpack(workshop.store, "minilm", "1.0.0")
 
 
+def test_an_image_of_this_tool_can_be_a_base(workshop: Workshop) -> None:
+    """Its locked files are base now: they stay in the runtime image, and are no weights of this release."""
+    below = workshop.build(workshop.order(files=[("/a", b"a", 0o644)], entrypoint=["/run"]))
+    order = workshop.order(
+        model="tuned",
+        target="/models/tuned",
+        base=f"minilm@{below.images[0].digest}",
+        files=[("/b", b"b", 0o644)],
+    )
+
+    built = workshop.build(order)
+
+    store, tuned = workshop.store, {f"models/tuned/{path}" for path in WEIGHTS}
+    assert [layer.source for layer in built.layers] == ["base", "base", "template", "weights"]
+    assert set(files_of(unpack(store, "tuned", "1.0.0"))) == {"a", "b", *IN_IMAGE, *tuned}
+    assert set(files_of(unpack(store, "tuned", "runtime-1.0.0"))) == {"a", "b", *IN_IMAGE}
+    assert set(files_of(unpack(store, "tuned", "weights-1.0.0"))) == tuned
+    labels = image_config(store, "tuned", "1.0.0")["config"]["Labels"]
+    assert labels["io.registry-tool.build-key"] == order.key
+    assert workshop.build(order).adopted
+
+
 @pytest.mark.parametrize("isolated", [False, True])
 def test_directories_of_the_base_keep_mode_and_owner(workshop: Workshop, isolated: bool) -> None:
     odd = {

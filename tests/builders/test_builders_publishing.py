@@ -466,6 +466,30 @@ def test_a_log_that_is_not_there_is_a_problem(workshop: Workshop) -> None:
         read_log(workshop.store, "minilm", "log-000000000000-000001")
 
 
+def test_a_name_that_cannot_be_a_reference_is_a_problem(workshop: Workshop) -> None:
+    with pytest.raises(StoreProblem, match="Not:A:Name does not name a log"):
+        read_log(workshop.store, "minilm", "Not:A:Name")
+
+
+class NamedStore(LayoutStore):
+    name = "registry.example:5000/models"
+
+
+def test_references_begin_with_the_name_of_a_registry(workshop: Workshop) -> None:
+    store = NamedStore(workshop.store.root)
+    order = workshop.order()
+
+    built = workshop.build(order, store=store)
+    log = publish_log(store, "minilm", order.key, 1, built.log)
+
+    assert [image.reference for image in built.images] == [
+        f"registry.example:5000/models/minilm:{prefix}1.0.0"
+        for prefix in ("", "runtime-", "weights-")
+    ]
+    assert log == f"registry.example:5000/models/minilm:log-{order.key[:12]}-000001"
+    assert read_log(store, "minilm", log) == built.log
+
+
 def test_an_image_is_not_a_log(workshop: Workshop) -> None:
     workshop.build(workshop.order())
 
