@@ -73,9 +73,18 @@ class RemoteFiles:
     def write(self, root: str, path: str, chunks: Iterable[bytes]) -> None:
         """Upload; an object store shows the object when it is complete."""
         place = f"{root.rstrip('/')}/{path}"
-        with _translating(place, "write"), self._system.open(place, "wb") as file:
-            for chunk in chunks:
-                file.write(chunk)
+        with _translating(place, "write"):
+            # A context would publish what was written also when an exception ends it.
+            file = self._system.open(place, "wb", autocommit=False)
+            try:
+                for chunk in chunks:
+                    file.write(chunk)
+                file.close()
+                file.commit()
+            except BaseException:
+                file.discard()
+                file.closed = True  # or the garbage collector would publish it after all
+                raise
 
     def delete(self, root: str, path: str) -> None:
         """Remove an object."""

@@ -315,9 +315,9 @@ def test_an_object_that_was_replaced_is_noticed_without_reading_it(
     def with_etags(*arguments: object) -> list[object]:
         from dataclasses import replace
 
-        return [replace(file, etag="new") for file in real_files(*arguments)]  # type: ignore[arg-type]
+        return [replace(file, etag="new") for file in real_files(*arguments)]
 
-    storage.files = with_etags  # type: ignore[method-assign,assignment]
+    storage.files = with_etags
     found = verify_files(lock, storage, str(files), Silent())
     assert found[0] == Mismatch("README.md", MismatchKind.ETAG, "old", "new")
     assert str(found[0]) == "README.md: etag is new, and the lock says old"

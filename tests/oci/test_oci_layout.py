@@ -290,7 +290,7 @@ def test_a_partial_file_that_is_swept_before_it_is_locked_is_made_again(
         if not swept:
             swept.append(0)
             swept[0] = partial_files.sweep(tmp_path)
-        real_lock(file, operation)  # type: ignore[arg-type]
+        real_lock(file, operation)
 
     monkeypatch.setattr(partial_files.fcntl, "flock", late_lock)
     with partial_files.partial_file(tmp_path) as (path, file):

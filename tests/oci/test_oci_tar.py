@@ -103,7 +103,7 @@ class Zeros(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: memoryview) -> int:
         count = min(len(buffer), self._left)
         self._left -= count
         return count
@@ -116,7 +116,7 @@ def test_files_of_8_gib_have_their_size_in_a_pax_header() -> None:
         expected.size = member.size
         header = expected.tobuf(tarfile.PAX_FORMAT)
         assert layer_size([member]) == len(header) + member.size + -member.size % 512 + 1024
-        first = next(layer_chunks([member], lambda _: Zeros(1), buffer_size=len(header)))  # type: ignore[arg-type,return-value]
+        first = next(layer_chunks([member], lambda _: Zeros(1), buffer_size=len(header)))
         assert bytes(first) == header
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import fsspec
 import pytest
 
-from registry_tool.errors import StorageProblem
+from registry_tool.errors import ContentMismatch, StorageProblem
 from registry_tool.storage import remote
 from registry_tool.storage.storage import Storage
 from registry_tool.storage.stored_file import StoredFile
@@ -95,6 +95,45 @@ def test_objects_are_written_and_deleted(storage: Storage) -> None:
     storage.delete("memory://models/minilm", "new/file.bin")
     with pytest.raises(StorageProblem, match="does not exist"):
         storage.delete("memory://models/minilm", "new/file.bin")
+
+
+class Upload:
+    """A file of an object store: it can be seen once it is committed."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        self.calls.append("write")
+
+    def close(self) -> None:
+        self.closed = True
+
+    def commit(self) -> None:
+        assert self.closed
+        self.calls.append("commit")
+
+    def discard(self) -> None:
+        self.calls.append("discard")
+
+
+def test_an_upload_that_fails_is_discarded(
+    storage: Storage, memory: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing() -> Iterator[bytes]:
+        yield b"half"
+        raise ContentMismatch("the source changed")
+
+    upload = Upload()
+    monkeypatch.setattr(type(memory), "open", lambda *_arguments, **_options: upload)
+    with pytest.raises(ContentMismatch):
+        storage.write("memory://models/minilm", "file.bin", failing())
+    assert upload.calls == ["write", "discard"]
+    assert upload.closed
+    upload.calls.clear()
+    storage.write("memory://models/minilm", "file.bin", [b"all"])
+    assert upload.calls == ["write", "commit"]
 
 
 def test_a_prefix_of_a_url_is_compared_by_whole_components(storage: Storage) -> None:
