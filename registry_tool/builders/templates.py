@@ -80,22 +80,20 @@ class RenderedTemplate:
 
     def digest_parts(self) -> dict[str, Any]:
         """JSON values of the parts of the build key that come from the template."""
-        recipe: dict[str, Any] | None = None
+        template: dict[str, Any] = {
+            "files": [[file.path, file.mode, file.digest] for file in self.files],
+            "name": self.name,
+        }
         if self.image is not None:
-            recipe = self.image.model_dump(mode="json", exclude={"base", "copy_"})
+            # Without defaults: a field that recipes gain one day must not change today's keys.
+            template["image"] = self.image.model_dump(
+                mode="json", exclude={"base", "copy_"}, exclude_defaults=True
+            )
             bases = [] if self.image.base == "scratch" else [self.image.base]
         else:
+            template["dockerfile"] = digest_of((self.dockerfile or "").encode())
             bases = [f"{base.name}={pinned(base)}" for base in self.bases]
-        return {
-            "base": bases,
-            "parameters": dict(self.given),
-            "template": {
-                "dockerfile": self.dockerfile and digest_of(self.dockerfile.encode()),
-                "files": [[file.path, file.mode, file.digest] for file in self.files],
-                "image": recipe,
-                "name": self.name,
-            },
-        }
+        return {"base": bases, "parameters": dict(self.given), "template": template}
 
     @cached_property
     def files_layer(self) -> NativeLayer | None:

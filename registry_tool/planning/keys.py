@@ -176,7 +176,7 @@ class Keys:
                 "image_host": self._once(image_host(desired.registry.manifest)),
                 "renderer": self._once(f"{target.type} {RENDERER_VERSION[target.type]}"),
                 "spec": canonical_sha256(effective_spec(deployment.spec, check, lock.target)),
-                "target": canonical_sha256(target.model_dump(mode="json")),
+                "target": canonical_sha256(target.model_dump(mode="json", exclude_defaults=True)),
             }
         )
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from registry_tool.builders.templates import RenderedTemplate
 from registry_tool.deployers.interface import Health
-from registry_tool.domain.deployment import DeploymentSpec
-from registry_tool.domain.quantities import format_duration
+from registry_tool.domain.deployment import DeploymentSpec, Healthcheck, WeightsMode
 
 _FOLLOWS = {"environment", "model", "version", "quantization", "track", "suspend", "healthcheck"}
 
@@ -26,7 +25,8 @@ def health(spec: DeploymentSpec, rendered: RenderedTemplate) -> Health:
     if port is None:
         return Health()
     http = check.http if check is not None else None
-    return Health(command=rendered.probe(port, http or "/"), http=http, port=port)
+    command = rendered.probe(port, http or "/")
+    return Health(command=command, http=http, port=port) if command or http else Health()
 
 
 def effective_spec(spec: DeploymentSpec, check: Health, target: str) -> dict[str, Any]:
@@ -35,16 +35,17 @@ def effective_spec(spec: DeploymentSpec, check: Health, target: str) -> dict[str
     The release is left out: the build key stands for it. So are `track` and `suspend`, which decide
     whether something is deployed and not how it runs.
     """
-    found = spec.model_dump(mode="json", exclude=_FOLLOWS)
-    timings = spec.healthcheck
-    found["health"] = {
-        "command": list(check.command),
-        "http": check.http,
-        "port": check.port,
-        "retries": timings.retries if timings else None,
-    }
-    for name in ("interval", "timeout", "start_period"):
-        value = getattr(timings, name) if timings else None
-        found["health"][name] = None if value is None else format_duration(value)
-    found["weights_target"] = target
+    # Without defaults: a field that deployments gain one day must not change today's keys.
+    found = spec.model_dump(mode="json", exclude=_FOLLOWS, exclude_defaults=True)
+    if spec.weights is not WeightsMode.BAKED:
+        found["weights_target"] = target
+    if check != Health():
+        found["health"] = _health(spec.healthcheck or Healthcheck(), check)
     return found
+
+
+def _health(timings: Healthcheck, check: Health) -> dict[str, Any]:
+    found = timings.model_dump(
+        mode="json", exclude={"http", "command", "port"}, exclude_defaults=True
+    )
+    return {**found, "command": list(check.command), "http": check.http, "port": check.port}
