@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from registry_tool.cli.commands.apply import effects_for
 from registry_tool.cli.recorded import records_ref
 from registry_tool.domain.recorded import RECORDS_BRANCH
 from registry_tool.errors import UsageProblem
-from registry_tool.reconcile.observing import drift_of
 
 if TYPE_CHECKING:
     from registry_tool.cli.app import App
@@ -24,6 +22,9 @@ def can_observe(app: App) -> bool:
 
 def observe(app: App, desired: Desired, recorded: Recorded, revision: Revision) -> list[str]:
     """Where what is there differs from the records; raises UsageProblem in a clone."""
+    from registry_tool.cli.commands.apply import effects_for
+    from registry_tool.reconcile.observing import drift_of
+
     if not can_observe(app):
         raise UsageProblem(
             "this is a clone of the repository that reconciles, and only that one can observe",

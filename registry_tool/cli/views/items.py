@@ -10,6 +10,7 @@ from registry_tool.domain.recorded import Sequenced
 from registry_tool.domain.records import Build, DeploymentRecord
 from registry_tool.domain.release import ArtifactLock, Yanked
 from registry_tool.domain.subjects import ReleaseId
+from registry_tool.domain.versions import precedence
 
 
 def manifest_item(subject: str, located: Located[Manifest]) -> dict[str, Any]:
@@ -48,10 +49,11 @@ def stage_text(stage: str, yanked: Yanked | None) -> str:
     return f"{stage}, yanked" if yanked else stage
 
 
-def releases_of(desired: Desired, model: str) -> list[ReleaseId]:
-    """Releases of a model, newest version first."""
-    from registry_tool.domain.versions import precedence
-
-    found = [release for release in desired.releases if release.model == model]
-    by_quantization = sorted(found, key=lambda release: release.quantization)
-    return sorted(by_quantization, key=lambda release: precedence(release.version), reverse=True)
+def releases_by_model(desired: Desired) -> dict[str, list[ReleaseId]]:
+    """Releases of every model that has some, newest version first."""
+    found: dict[str, list[ReleaseId]] = {}
+    for release in sorted(desired.releases, key=lambda release: release.quantization):
+        found.setdefault(release.model, []).append(release)
+    for releases in found.values():
+        releases.sort(key=lambda release: precedence(release.version), reverse=True)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from registry_tool.cli.views.items import (
     build_item,
     lock_size,
     manifest_item,
-    releases_of,
+    releases_by_model,
     stage_text,
 )
 from registry_tool.domain.deployment import Deployment
@@ -57,10 +58,11 @@ class Listing:
 
 
 def _models(given: Selection) -> Iterator[Row]:
+    known = releases_by_model(given.desired)
     for name in sorted(given.desired.models):
         located = given.desired.models[name]
         spec = located.manifest.spec
-        releases = releases_of(given.desired, name)
+        releases = known.get(name, [])
         cells = (
             name,
             spec.company or "",
@@ -73,10 +75,10 @@ def _models(given: Selection) -> Iterator[Row]:
 
 
 def _releases(given: Selection) -> Iterator[Row]:
-    for model in sorted({release.model for release in given.desired.releases}):
+    for model, releases in sorted(releases_by_model(given.desired).items()):
         if given.filters.model not in {None, model}:
             continue
-        for release in releases_of(given.desired, model):
+        for release in releases:
             located = given.desired.releases[release]
             spec = located.manifest.spec
             if given.filters.stage not in {None, spec.stage.value}:
@@ -92,16 +94,16 @@ def _releases(given: Selection) -> Iterator[Row]:
 
 
 def _environments(given: Selection) -> Iterator[Row]:
+    counts = Counter(deployment.environment for deployment in given.desired.deployments)
     for name in sorted(given.desired.environments):
         located = given.desired.environments[name]
         spec = located.manifest.spec
-        count = sum(deployment.environment == name for deployment in given.desired.deployments)
         cells = (
             name,
             spec.target.type.value,
             ", ".join(stage.value for stage in spec.accepts),
             spec.promote_from or "",
-            str(count),
+            str(counts[name]),
         )
         yield Row(cells, manifest_item(f"environment/{name}", located))
 
@@ -133,17 +135,17 @@ def wanted_release(deployment: Deployment) -> str:
 
 
 def _templates(given: Selection) -> Iterator[Row]:
+    uses = Counter(
+        located.manifest.spec.template.name for located in given.desired.releases.values()
+    )
     for name in sorted(given.desired.templates):
         source = given.desired.templates[name]
         spec = source.manifest.spec
-        used = sum(
-            located.manifest.spec.template.name == name
-            for located in given.desired.releases.values()
-        )
         builder = "native" if spec.image is not None else "docker"
         item = manifest_item(f"template/{name}", source.located)
         yield Row(
-            (name, builder, str(used), spec.description), item | {"files": sorted(source.files)}
+            (name, builder, str(uses[name]), spec.description),
+            item | {"files": sorted(source.files)},
         )
 
 

@@ -12,7 +12,7 @@ from registry_tool.cli.views.items import (
     deployment_item,
     lock_size,
     manifest_item,
-    releases_of,
+    releases_by_model,
 )
 from registry_tool.cli.views.listing import LISTINGS, Filters, Selection, wanted_release
 from registry_tool.domain.recorded import Sequenced
@@ -60,7 +60,9 @@ def _model(name: str, known: Knowledge) -> Page:
     page = _manifest_page(f"model/{name}", known.desired.models[name], known)
     rows = LISTINGS["releases"].rows(Selection(known.desired, known.recorded, Filters(model=name)))
     listed = list(rows)
-    page.item["releases"] = [release.subject for release in releases_of(known.desired, name)]
+    page.item["releases"] = [
+        release.subject for release in releases_by_model(known.desired).get(name, ())
+    ]
     if listed:
         page.add("Releases", table(LISTINGS["releases"].headings, [row.cells for row in listed]))
     return page
