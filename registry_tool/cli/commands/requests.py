@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from registry_tool.cli.app import App, pass_app
+from registry_tool.domain.subjects import parse_release
 from registry_tool.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -53,19 +54,26 @@ def retry_command(app: App, *, subject: str, wait: bool) -> int:
 
 
 def _is_deployment(asking: Asking, text: str) -> bool:
-    """Two parts may be a deployment, or a release without a quantization."""
+    """Two parts may be a deployment, or a release without its quantization."""
     kind, _, rest = text.partition("/")
-    if kind in {"deployment", "release"} and rest:
+    if kind in {"deployment", "release"} and "/" in rest:
         return kind == "deployment"
     if text.count("/") != 1:
         return False
     deployment = text in {str(known) for known in asking.desired.deployments}
-    if deployment and any(str(known) == f"{text}/none" for known in asking.desired.releases):
+    if deployment and _is_release(asking, text):
         raise UsageProblem(
             f"{text} names a deployment and a release",
             help=f"registry-tool retry deployment/{text}, or registry-tool retry release/{text}",
         )
-    return deployment
+    return deployment or kind in asking.desired.environments
+
+
+def _is_release(asking: Asking, text: str) -> bool:
+    try:
+        return parse_release(text) in asking.desired.releases
+    except UsageProblem:
+        return False
 
 
 def _ask(
