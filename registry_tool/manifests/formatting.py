@@ -18,7 +18,7 @@ from registry_tool.manifests.reading import read_document
 from registry_tool.manifests.scalars import reads_as_string
 from registry_tool.manifests.validating import diagnostics_of
 
-_ROUNDS = 4
+_ROUNDS = 6
 
 
 def format_manifest(data: bytes) -> bytes:
@@ -30,46 +30,41 @@ def format_manifest(data: bytes) -> bytes:
     if document.problems or document.root is None:
         diagnostics = diagnostics_of("", document, [], None)
         raise InvalidManifests("the file has YAML errors; nothing was formatted", diagnostics)
-    text = _tidy(document.text)
-    for rewrite in (ordered, _with_quotes, spaced, aligned):
-        text = _if_equal(text, rewrite)
-    return text.encode()
-
-
-def _if_equal(text: str, rewrite: Callable[[Document], str]) -> str:
-    """The rewritten text once rewriting it again changes nothing, or the old one where it would change a meaning."""
-    before = read_document(text.encode())
-    candidate = text
     for _ in range(_ROUNDS):
-        previous = candidate
-        candidate = _tidy(rewrite(read_document(candidate.encode())))
-        after = read_document(candidate.encode())
-        if after.problems or after.root is None or before.root is None:
-            return text
-        if after.root.value != before.root.value or _comments(after) != _comments(before):
-            return text
-        if candidate == previous:
-            return candidate
-    return text
+        before = document.text
+        for rewrite in (_tidy, ordered, _with_quotes, spaced, aligned):
+            document = _if_equal(document, rewrite)
+        if document.text == before:
+            return before.encode()
+    return data
 
 
-def _tidy(text: str) -> str:
+def _if_equal(document: Document, rewrite: Callable[[Document], str]) -> Document:
+    """The rewritten document, or the old one where that would change a meaning or lose a comment."""
+    text = rewrite(document)
+    if text == document.text or document.root is None:
+        return document
+    after = read_document(text.encode())
+    if after.problems or after.root is None or after.root.value != document.root.value:
+        return document
+    return after if _comments(after) == _comments(document) else document
+
+
+def _tidy(document: Document) -> str:
     """Line feeds, one at the end; trailing spaces go where they mean nothing."""
-    text = text.replace("\r\n", "\n")
-    document = read_document(text.encode())
     texts = [
-        (node.region.start, node.region.end)
+        node.region
         for _, node in walk(document.root)
-        if isinstance(node, Scalar) and node.style
+        if isinstance(node, Scalar) and node.style and "\n" in document.raw(node)
     ]
     lines, position, inside = [], 0, iter(texts)
-    span = next(inside, None)
-    for line in text.split("\n"):
+    region = next(inside, None)
+    for line in document.text.split("\n"):
         end = position + len(line)
-        while span is not None and span[1] < end:
-            span = next(inside, None)
-        keeps = span is not None and span[0] < end <= span[1]
-        lines.append(line if keeps else line.rstrip())
+        while region is not None and region.end < end:
+            region = next(inside, None)
+        keeps = region is not None and region.start < end <= region.end
+        lines.append(line.removesuffix("\r") if keeps else line.rstrip())
         position = end + 1
     return "\n".join(lines).rstrip("\n") + "\n"
 

@@ -44,6 +44,7 @@ _TRACES = (
     "AKIA",
     "ASIA",
     "gh",
+    "github_pat",
     "glpat-",
     "xox",
     "hooks.slack",

@@ -22,12 +22,39 @@ QUICK = settings(
     max_examples=500, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )
 
+SYNTAX = [
+    b":",
+    b": ",
+    b"- ",
+    b"\n",
+    b"  ",
+    b"\t",
+    b"#",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"|\n",
+    b">-\n",
+    b"?",
+]
+SYNTAX += [
+    b'"',
+    b"'",
+    b"&a ",
+    b"*a",
+    b"!!str ",
+    b"<<: *a",
+    b"---\n",
+    b"...\n",
+    b"%TAG ! x",
+    b"@",
+    b"\\",
+]
+CHARACTERS = [b"\xff", b"\x00", b"\xe2\x80\xa8", b"\r", b"\r\n", b"\xef\xbb\xbf"]
+WORDS = [b"~", b"null", b"010", b"1.10", b"1e999", b"apiVersion: 1\n"]
 BITS = st.one_of(
-    st.sampled_from(
-        [b":", b": ", b"- ", b"\n", b"  ", b"\t", b"#", b"&a ", b"*a", b"!!str ", b"<<: *a", b"---\n", b"...\n"]
-        + [b"{", b"}", b"[", b"]", b"|\n", b">-\n", b'"', b"'", b"?", b"%TAG ! x", b"\xff", b"\x00", b"\xe2\x80\xa8"]
-        + [b"\r", b"\r\n", b"\xef\xbb\xbf", b"~", b"null", b"010", b"1.10", b"1e999", b"@", b"\\", b"apiVersion: 1\n"]
-    ),
+    st.sampled_from([*SYNTAX, *CHARACTERS, *WORDS]),
     st.binary(max_size=6),
     st.text(max_size=6).map(lambda text: text.encode("utf-8", "surrogatepass")),
 )
@@ -70,7 +97,10 @@ VALUES = st.recursive(
     | st.integers(-(2**63) + 1, 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=8).filter(lambda text: text.isprintable()),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "a", "1", ""]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["name", "a", "1", ""]), inner, max_size=3)
+    ),
     max_leaves=5,
 )
 

@@ -56,9 +56,9 @@ CASES: dict[str, str] = {
     ),
     "key twice in braces": model("  storage_path: /x\n  metadata: {a: 1, ⟦RT005⟧a: 2}\n"),
     "anchor": model("  storage_path: ⟦RT006⟧&p /x\n"),
-    "alias": model("  storage_path: /x\n  license: ⟦RT006⟧*p\n").replace(
-        "license: ", "license: ⟦RT103⟧"
-    ).replace("⟦RT103⟧⟦RT006⟧", "⟦RT006⟧"),
+    "alias": model("  storage_path: /x\n  license: ⟦RT006⟧*p\n")
+    .replace("license: ", "license: ⟦RT103⟧")
+    .replace("⟦RT103⟧⟦RT006⟧", "⟦RT006⟧"),
     "merge key": model("  storage_path: /x\n  metadata: {⟦RT006⟧<<: {a: 1}}\n"),
     "unquoted star": model("  storage_path: /x\n  license: ⟦RT006⟧*\n"),
     "tag": model("  storage_path: ⟦RT007⟧!!str /x\n"),
@@ -165,9 +165,7 @@ CASES: dict[str, str] = {
     "http and command": deployment("  healthcheck: {http: /h, command: [x]}\n").replace(
         "healthcheck", "⟦RT104⟧healthcheck"
     ),
-    "field by its Python name": of_kind(
-        "BuildTemplate", "  image:\n    ⟦RT101⟧copy_: []\n"
-    ),
+    "field by its Python name": of_kind("BuildTemplate", "  image:\n    ⟦RT101⟧copy_: []\n"),
     "several at once": deployment(
         "  replicas: ⟦RT103⟧x\n  ⟦RT101⟧volume: []\n  env: {A: ⟦RT108⟧1, B: ⟦RT103⟧true}\n"
     ),
@@ -175,9 +173,13 @@ CASES: dict[str, str] = {
     "after characters of several bytes": model(
         "  storage_path: /x\n  description: äöü 🎉\n  metadata: {ä🎉: 1, ⟦RT005⟧ä🎉: 2}\n"
     ),
-    "with Windows line ends": model("  license: MIT\n  storage_path: ⟦RT104⟧x\n").replace("\n", "\r\n"),
+    "with Windows line ends": model("  license: MIT\n  storage_path: ⟦RT104⟧x\n").replace(
+        "\n", "\r\n"
+    ),
     # --- secrets ---
-    "private key": model("  storage_path: /x\n  description: ⟦RT109⟧|\n    -----BEGIN RSA PRIVATE KEY-----\n"),
+    "private key": model(
+        "  storage_path: /x\n  description: ⟦RT109⟧|\n    -----BEGIN RSA PRIVATE KEY-----\n"
+    ),
     "AWS access key": deployment("  env:\n    ID: ⟦RT109⟧AKIAIOSFODNN7EXAMPLE\n"),
     "password": deployment("  env: {DB_PASSWORD: ⟦RT109⟧hT7kQ2vB9x}\n"),
     "token in template parameters": release("").replace(
@@ -224,7 +226,10 @@ def test_too_large() -> None:
     ("text", "help"),
     [
         (deployment("  replicas: 010\n"), "write 10 or 8"),
-        (of_kind("Release", "  model: m\n  version: 1.10\n  template: {name: t}\n", ""), 'write "1.10"'),
+        (
+            of_kind("Release", "  model: m\n  version: 1.10\n  template: {name: t}\n", ""),
+            'write "1.10"',
+        ),
         (release("  auto_build: yes\n"), "write true"),
         (release("  stage: relased\n"), 'did you mean "released"?'),
         (model("  storage_path: /x\n  licence: MIT\n"), 'did you mean "license"?'),
@@ -234,7 +239,10 @@ def test_too_large() -> None:
         (deployment('  replicas: "2"\n'), "write 2 without quotes"),
         (deployment("  replicas: 2.0\n"), "write 2"),
         (model("  storage_path: /x\n  metadata: {8000: a}\n"), 'write "8000"'),
-        ("apiVersion: v1\nkind: Model\nmetadata: {name: x}\nspec: {storage_path: /x}\n", "write registry-tool/v1"),
+        (
+            "apiVersion: v1\nkind: Model\nmetadata: {name: x}\nspec: {storage_path: /x}\n",
+            "write registry-tool/v1",
+        ),
     ],
 )
 def test_help_is_the_literal_fix(text: str, help: str) -> None:
