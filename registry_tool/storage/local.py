@@ -99,7 +99,8 @@ class LocalFiles:
         try:
             _check_kind(place, os.fstat(descriptor).st_mode, {stat.S_IFREG})
             self._check_opened(place, descriptor)
-            os.posix_fadvise(descriptor, offset, 0, os.POSIX_FADV_SEQUENTIAL)
+            with suppress(OSError):  # only a hint, which some file systems do not take
+                os.posix_fadvise(descriptor, offset, 0, os.POSIX_FADV_SEQUENTIAL)
             file.seek(offset)
         except BaseException:
             file.close()

@@ -12,34 +12,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from small_images import put_blob, put_image
 
 from registry_tool.domain.digests import digest_of
 from registry_tool.errors import ContentMismatch, StoreProblem
 from registry_tool.oci import partial_files
-from registry_tool.oci.descriptors import IMAGE_MANIFEST, LAYER, Descriptor
-from registry_tool.oci.image import ImageConfig, ImageManifest, config_descriptor
+from registry_tool.oci.descriptors import IMAGE_MANIFEST, Descriptor
+from registry_tool.oci.image import ImageManifest
 from registry_tool.oci.layout import LayoutStore
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> LayoutStore:
     return LayoutStore(tmp_path / "store")
-
-
-def put_blob(store: LayoutStore, repository: str, data: bytes) -> str:
-    digest = digest_of(data)
-    store.write_blob(repository, digest, len(data), [data])
-    return digest
-
-
-def put_image(store: LayoutStore, repository: str, content: bytes) -> Descriptor:
-    layer = Descriptor(LAYER, put_blob(store, repository, content), len(content))
-    config = ImageConfig("linux/amd64").with_layers([(layer.digest, "test")])
-    put_blob(store, repository, config.to_bytes())
-    manifest = ImageManifest(config_descriptor(config), (layer,))
-    descriptor = manifest.descriptor("linux/amd64")
-    store.write_manifest(repository, descriptor, manifest.to_bytes())
-    return descriptor
 
 
 def everything(root: Path) -> dict[str, bytes]:
@@ -305,7 +290,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from test_oci_layout import put_image
+from small_images import put_image
 from registry_tool.oci.layout import LayoutStore
 store = LayoutStore(Path({root!r}))
 for number in range({first}, {last}):
@@ -334,17 +319,25 @@ def test_two_processes_write_the_same_blobs_and_tag_the_same_layout(store: Layou
     assert list((store.root / ".partial").iterdir()) == []
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What a writer leaves that nobody killed."""
+    root = tmp_path_factory.mktemp("undisturbed") / "store"
+    assert start_writer(root, 0, 3).wait(60) == 0
+    return everything(root)
+
+
 @pytest.mark.parametrize("place", ["blob-written", "image-tagged"])
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_after_a_kill_the_end_is_the_same(store: LayoutStore, place: str, count: int) -> None:
+def test_after_a_kill_the_end_is_the_same(
+    store: LayoutStore, undisturbed: dict[str, bytes], place: str, count: int
+) -> None:
     killed = start_writer(store.root, 0, 3, REGISTRY_TOOL_FAILPOINT=f"{place}:{count}")
     assert killed.wait(60) == -signal.SIGKILL
     for tag, image in store.tags("minilm").items():
         assert store.has_blob("minilm", image.digest), tag
     assert start_writer(store.root, 0, 3).wait(60) == 0
-    undisturbed = LayoutStore(store.root.parent / "undisturbed")
-    assert start_writer(undisturbed.root, 0, 3).wait(60) == 0
-    assert everything(store.root) == everything(undisturbed.root)
+    assert everything(store.root) == undisturbed
 
 
 def test_a_kill_in_the_middle_of_a_blob_leaves_only_what_is_swept(store: LayoutStore) -> None:
