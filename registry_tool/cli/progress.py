@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 import threading
 import time
@@ -95,7 +96,8 @@ def _in_all(task: _Task, now: float) -> str:
         return ""
     seconds = max(now - task.started, 1e-9)
     speed = human_bytes(int(task.done / seconds))
-    return f", {human_bytes(task.done)} in {_clock_text(seconds)}, {speed}/s"
+    took = f"{seconds:.1f} s" if seconds < 60 else _clock_text(seconds)
+    return f", {human_bytes(task.done)} in {took}, {speed}/s"
 
 
 def _clock_text(seconds: float) -> str:
@@ -129,6 +131,8 @@ class Bars:
             console=Console(file=stream, highlight=False, markup=False, emoji=False),
             transient=True,
         )
+        # An interrupted command must not leave the terminal without its cursor.
+        atexit.register(self._progress.stop)
 
     def start(self, task: str, description: str, total: int | None = None) -> None:
         with self._lock:

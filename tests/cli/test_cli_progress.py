@@ -35,7 +35,7 @@ def test_lines_tell_start_end_and_every_ten_seconds() -> None:
         "hashing model.bin (400.0 MiB)",
         "hashing model.bin: 100.0 MiB of 400.0 MiB, 10.0 MiB/s, 0:30 left",
         "hashing model.bin: 200.0 MiB of 400.0 MiB, 10.0 MiB/s, 0:20 left",
-        "hashing model.bin: ended, 200.0 MiB in 0:20, 10.0 MiB/s",
+        "hashing model.bin: ended, 200.0 MiB in 20.0 s, 10.0 MiB/s",
     ]
 
 

@@ -104,5 +104,5 @@ def fields(pairs: Sequence[tuple[str, str]], *, color: bool = False) -> str:
         first, *rest = value.splitlines() or [""]
         label = styled(f"{name}:", "bold", color) + " " * (indent - width_of(name) - 1)
         lines.append(f"{label}{printable(first)}".rstrip())
-        lines += [" " * indent + printable(line) for line in rest]
+        lines += [(" " * indent + printable(line)).rstrip() for line in rest]
     return "\n".join(lines) + "\n"

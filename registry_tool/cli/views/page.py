@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from registry_tool.cli.formats.layout import fields, human_bytes, moment, table
+from registry_tool.cli.formats.layout import counted, fields, human_bytes, moment, table
 from registry_tool.cli.views.items import (
     build_item,
     deployment_item,
@@ -78,7 +78,8 @@ def _release(name: str, known: Knowledge) -> Page:
     if lock:
         spec = lock.manifest.spec
         page.item["lock"] = manifest_item(release.subject, lock)
-        summary = f"{len(spec.files)} in {len(spec.layers)} layers, {human_bytes(lock_size(lock.manifest))}"
+        layers = counted(len(spec.layers), "layer")
+        summary = f"{len(spec.files)} in {layers}, {human_bytes(lock_size(lock.manifest))}"
         page.add(
             "Files",
             fields([("files", summary), ("target", spec.target), ("set digest", spec.set_digest)])
