@@ -66,7 +66,21 @@ def _kept_sections(previous: bytes | None, keep: Collection[str]) -> dict[str, S
     services = document.get("services") if isinstance(document, dict) else None
     if not isinstance(services, dict):
         return {}
-    return {name: section for name, section in services.items() if name in keep}
+    return {
+        name: section for name, section in services.items() if name in keep and _is_ours(section)
+    }
+
+
+def _is_ours(section: Any) -> bool:
+    """Whether a section has the shape that this module writes, as far as it looks into it."""
+    return isinstance(section, dict) and all(
+        isinstance(section.get(field, []), list)
+        and all(
+            isinstance(entry, dict) and isinstance(entry.get("source"), str)
+            for entry in section.get(field, [])
+        )
+        for field in ("volumes", "secrets")
+    )
 
 
 def _literal(text: str) -> str:
@@ -177,7 +191,7 @@ def _volumes(sections: Mapping[str, Section]) -> Section:
         volume["source"]
         for section in sections.values()
         for volume in section.get("volumes", ())
-        if volume["type"] == "volume"
+        if volume.get("type") == "volume"
     }
     return {"volumes": {name: {} for name in sorted(names)}} if names else {}
 
