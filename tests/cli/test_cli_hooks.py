@@ -1,3 +1,4 @@
+import fcntl
 import os
 import subprocess
 import time
@@ -20,13 +21,22 @@ def _this_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
 def wait_for_reconcile(server: Path) -> str:
     """The log once nothing runs in the background; empty when nothing did."""
     state, deadline = server / "registry-tool", time.monotonic() + 120
-    while True:
-        log = (state / "reconcile.log").read_text() if (state / "reconcile.log").exists() else ""
-        wanted = (state / "reconcile.wanted").exists()
-        if not wanted and log.count(" started: ") == log.count(" finished with status "):
-            return log
-        assert time.monotonic() < deadline, log
+    while (state / "reconcile.wanted").exists() or is_locked(state / "reconcile.lock"):
+        assert time.monotonic() < deadline, "the reconcile does not end"
         time.sleep(0.1)
+    log = state / "reconcile.log"
+    return log.read_text() if log.exists() else ""
+
+
+def is_locked(file: Path) -> bool:
+    if not file.exists():
+        return False
+    with file.open("rb") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 @pytest.fixture
