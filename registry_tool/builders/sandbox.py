@@ -126,8 +126,9 @@ class Text:
             return self._constant
         # Neighbouring releases mostly have the same values for what a text uses.
         used = [values.get(name) for name in self.names]
-        if self._last is not None and self._last[0] == used and self._last[1] == limit:
-            return self._last[2]
+        last = self._last
+        if last is not None and last[1] == limit and all(map(_same, last[0], used)):
+            return last[2]
         text = self._rendered(self._template, values, limit)
         self._last = (used, limit, text)
         return text
@@ -148,6 +149,11 @@ class Text:
         except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as problem:
             raise TemplateFault("RT401", f"the text does not render: {problem}") from problem
         return "".join(parts)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are sure to be written alike: true and 1 are equal, and are not."""
+    return one is other or (isinstance(one, str) and isinstance(other, str) and one == other)
 
 
 @lru_cache(maxsize=4096)
