@@ -209,12 +209,13 @@ class ManifestEdit:
             self.app.out("".join(self._diff(path, data) for path, data in changed.items()))
             return True
         self.require_untouched(changed)
-        if self.options.committed:
-            self._commit(changed, message)
-        else:
+        committed = self._commit(changed, message) if self.options.committed else None
+        if committed is None or self._on_checked_out_branch:
             self._write(changed)
         for path, data in changed.items():
             self._tell(path, data, briefly)
+        if committed is not None:
+            self.app.out(committed)
         return True
 
     def _require_no_new_errors(self, changed: Mapping[str, bytes]) -> None:
@@ -249,13 +250,12 @@ class ManifestEdit:
     def _on_checked_out_branch(self) -> bool:
         return self.options.branch in {None, self.app.repository.head_branch()}
 
-    def _commit(self, changed: Mapping[str, bytes], message: str) -> None:
+    def _commit(self, changed: Mapping[str, bytes], message: str) -> str:
+        """Commit the changes; a line that says so."""
         text = self.options.message or message
         name = self.options.branch or self.app.repository.head_branch()
         oid = self.app.repository.commit_files(changed, text, branch=self.options.branch)
-        if self._on_checked_out_branch:
-            self._write(changed)
-        self.app.out(f"committed {oid[:12]} on {name}: {text.splitlines()[0]}")
+        return f"committed {oid[:12]} on {name}: {text.splitlines()[0]}"
 
     def _write(self, changed: Mapping[str, bytes]) -> None:
         root = self.app.repository.work_tree

@@ -186,7 +186,7 @@ def test_a_subject_that_may_be_two_things_asks_for_its_kind(cli, locked: Registr
     assert ran.code == 2
     assert "staging/v1 names a deployment and a release" in ran.err
     assert "deployment/staging/v1 did not fail" in cli("retry", "deployment/staging/v1").err
-    assert "release/staging/v1.0.0/none did not fail" in cli("retry", "release/staging/v1").err
+    assert "release/staging/1.0.0/none did not fail" in cli("retry", "release/staging/v1").err
 
 
 def test_a_mistyped_deployment_gets_a_suggestion(cli, locked: RegistryFolder) -> None:

@@ -110,7 +110,7 @@ def test_commit_is_a_commit_of_this_change_alone(cli, registry: RegistryFolder) 
     ran = cli("promote", "minilm/1.0.0", "--commit")
     assert ran.code == 0, ran.err
     head = registry.git("rev-parse", "HEAD")
-    assert ran.out.splitlines()[0] == (
+    assert ran.out.splitlines()[-1] == (
         f"committed {head[:12]} on main: Set the stage of minilm/1.0.0/none to released"
     )
     assert registry.git("show", "--format=", "--name-only", "HEAD") == RELEASE
