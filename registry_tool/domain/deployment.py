@@ -34,6 +34,7 @@ class Port(Frozen):
     host: PortNumber | None = None
     """On the host; unset is not published."""
     protocol: Literal["tcp", "udp"] = "tcp"
+    """``tcp`` or ``udp``."""
 
 
 class Volume(Frozen):
@@ -46,6 +47,7 @@ class Volume(Frozen):
     target: ImagePath
     """Where it is mounted."""
     read_only: bool = False
+    """Whether the container may only read it."""
 
 
 class WeightsMode(StrEnum):
@@ -79,8 +81,11 @@ class Healthcheck(Frozen):
     port: PortNumber | None = None
     """The container port for `http`; the first of `ports` by default."""
     interval: Duration | None = None
+    """How long to wait between two checks."""
     timeout: Duration | None = None
+    """How long one check may take."""
     retries: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """How many checks in a row must fail before the container counts as unhealthy."""
     start_period: Duration | None = None
     """Failures in this time after the start do not count."""
 

@@ -72,7 +72,9 @@ class Timings(Frozen):
     """When something ran."""
 
     started_at: AwareDatetime
+    """When it began."""
     finished_at: AwareDatetime
+    """When it ended."""
 
     @property
     def seconds(self) -> float:
@@ -92,8 +94,11 @@ class BuildSpec(Frozen):
     """One build of a release."""
 
     model: ModelName
+    """The model of the release."""
     version: Version
+    """The version of the release."""
     quantization: QuantizationName
+    """The quantization of the release."""
     key: Sha256
     """The build key."""
     key_parts: dict[str, Sha256]
@@ -153,7 +158,9 @@ class Person(Frozen):
     """A name and an e-mail address, from Git."""
 
     name: str
+    """As Git has it."""
     email: str
+    """As Git has it."""
 
 
 class Provenance(Frozen):
@@ -162,8 +169,11 @@ class Provenance(Frozen):
     commit: str
     """The commit that changed the deployment's manifest (or its release, for a tracking deployment)."""
     author: Person
+    """Who wrote the commit."""
     committer: Person
+    """Who made the commit."""
     authored_at: datetime | None = None
+    """When it was written."""
     approved_by: tuple[str, ...] = ()
     """Values of ``Reviewed-by`` and ``Approved-by`` trailers."""
     signer: str | None = None
@@ -174,8 +184,11 @@ class RecordedRelease(Frozen):
     """The release that a record speaks of."""
 
     model: ModelName
+    """The model."""
     version: Version
+    """The version."""
     quantization: QuantizationName
+    """The quantization."""
 
     @property
     def id(self) -> ReleaseId:
@@ -187,7 +200,9 @@ class DeploymentRecordSpec(Frozen):
     """One change of what runs."""
 
     environment: DnsLabel
+    """Where."""
     name: DnsLabel
+    """The deployment's name."""
     key: Sha256
     """The deployment key."""
     key_parts: dict[str, Sha256]
@@ -245,7 +260,9 @@ class RequestSpec(Frozen):
     after: Count
     """The highest sequence of the subject's records when asked; a later record answers the request."""
     requested_by: Person
+    """Who asks."""
     requested_at: AwareDatetime
+    """When."""
 
 
 class Request(Manifest):

@@ -28,6 +28,10 @@ MAX_TROUBLES = 200
 """Of one file: nobody reads more, and a machine-made file may have very many."""
 
 
+_LONGEST = 600
+"""Characters of a message."""
+
+
 class Valid(NamedTuple):
     """A good file: its identity, the JSON that gives its manifest, and the manifest if it is at hand."""
 
@@ -195,4 +199,12 @@ def _of_problem(path: str, document: Document, problem: Problem) -> Diagnostic:
 def _at(path: str, document: Document, region: Region, what: Problem | Trouble) -> Diagnostic:
     span = document.span(region)
     line = document.line(span.line)
-    return Diagnostic(path, span, Severity.ERROR, what.code, what.message, what.help, (), line)
+    help = _shown(what.help) if what.help else None
+    return Diagnostic(path, span, Severity.ERROR, what.code, _shown(what.message), help, (), line)
+
+
+def _shown(text: str) -> str:
+    """A message with somebody's text in it, fit for a terminal."""
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else "\ufffd" for character in text)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

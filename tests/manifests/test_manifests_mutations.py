@@ -165,6 +165,7 @@ def agree(data: bytes, document: Document) -> None:
 @example(b"")
 @example(b"\xef\xbb\xbf")
 @example(b"? ")
+@example(FULL["ArtifactLock"].replace(b"files: [model", b"files: [\xed\x9f\xbcmodel"))
 @example(b"a: !<tag:yaml.org,2002:str> b")
 @example(b"%YAML 1.1\n---\na: 1\n")
 @example(b"- " * 100)
@@ -194,7 +195,8 @@ def test_a_bad_file_leaves_the_others_alone(kind: str, data: bytes) -> None:
     files["manifests/extra.yaml"] = data
     loaded = load(DictSource(files))
     assert loaded.checked == len(PATHS) + 1
-    paths = {diagnostic.path for diagnostic in loaded.diagnostics}
+    # A copy of another manifest is a duplicate, which is shown at the later one.
+    paths = {entry.path for entry in loaded.diagnostics if entry.code[:3] != "RT2"}
     assert PATHS[kind] not in paths
     if isinstance(read_manifest("manifests/extra.yaml", data), Invalid):
         assert "manifests/extra.yaml" in paths
