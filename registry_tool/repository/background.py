@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from registry_tool.errors import RepositoryProblem
+
 LOG_NAME = "reconcile.log"
 _MARK_NAME = "reconcile.wanted"
 _LOCK_NAME = "reconcile.lock"
@@ -40,8 +42,20 @@ def start(state_dir: Path, command: Sequence[str]) -> Path:
     When a run is under way, another one follows it. The command's own environment lacks what only
     this hook has.
     """
-    (state_dir / _MARK_NAME).touch()
     log = state_dir / LOG_NAME
+    try:
+        (state_dir / _MARK_NAME).touch()
+        _start(state_dir, log, command)
+    except (OSError, subprocess.CalledProcessError) as problem:
+        raise RepositoryProblem(
+            f"nothing can be started in the background of {state_dir}: {problem}",
+            code="RT610",
+            help="all who push need to write there; let the server run as one user",
+        ) from problem
+    return log
+
+
+def _start(state_dir: Path, log: Path, command: Sequence[str]) -> None:
     if log.exists() and log.stat().st_size > _LOG_LIMIT:
         log.replace(log.with_name(LOG_NAME + ".1"))
     environment = {name: value for name, value in os.environ.items() if name not in _HOOK_VARIABLES}
@@ -57,7 +71,6 @@ def start(state_dir: Path, command: Sequence[str]) -> Path:
             start_new_session=True,
             check=True,
         )
-    return log
 
 
 def run_until_clean(state_dir: Path, command: Sequence[str]) -> int:

@@ -44,6 +44,9 @@ _ISOLATED_CONFIG: Final = {
 _COMMON: Final = {
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_LITERAL_PATHSPECS": "1",
+    "GIT_GLOB_PATHSPECS": "0",
+    "GIT_NOGLOB_PATHSPECS": "0",
+    "GIT_ICASE_PATHSPECS": "0",
     "GIT_PAGER": "cat",
 }
 

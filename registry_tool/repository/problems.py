@@ -10,9 +10,10 @@ from registry_tool.errors import RepositoryProblem
 _USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/@\s'\"]+@")
 _LOCK_FILE = re.compile(r"Unable to create '(?P<path>[^']+\.lock)': File exists")
 _OFFLINE = re.compile(
-    r"could not resolve host|connection (refused|reset|timed out|closed)|network is unreachable"
-    r"|early EOF|the remote end hung up|operation timed out|RPC failed|HTTP 5[0-9][0-9]"
-    r"|returned error: 5[0-9][0-9]|no route to host|temporary failure in name resolution",
+    r"could not resolve|(could not|couldn.t|failed to) connect|no route to host"
+    r"|connection (refused|reset|timed out|closed)|network is unreachable|operation timed out"
+    r"|early EOF|the remote end hung up|RPC failed|(HTTP|returned error:) 5[0-9][0-9]"
+    r"|temporary failure in name resolution",
     re.IGNORECASE,
 )
 _DENIED = re.compile(

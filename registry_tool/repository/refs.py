@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from subprocess import Popen
 
 from registry_tool.errors import RegistryToolError, RepositoryProblem
-from registry_tool.repository.command import GitCommand, decode, finish
+from registry_tool.repository.command import GitCommand, decode, encode, finish
 from registry_tool.repository.problems import git_failed
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|\.$|/$|\.lock/")
@@ -88,7 +88,7 @@ def _say(process: Popen[bytes], verb: str, rest: str = "") -> None:
         raise RuntimeError("git update-ref was started without pipes")
     # A process that is gone answers nothing below, and has said why.
     with suppress(BrokenPipeError):
-        process.stdin.write(f"{verb}\n{rest}".encode())
+        process.stdin.write(encode(f"{verb}\n{rest}"))
         process.stdin.flush()
     if process.stdout.readline() == f"{verb}: ok\n".encode():
         return

@@ -322,6 +322,17 @@ def test_refs_are_read_by_full_name(folder: GitFolder, repository: Repository) -
             repository.ref(name)
 
 
+def test_pathspec_variables_of_the_user_do_not_disturb(
+    folder: GitFolder, open_repository: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GIT_GLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"):
+        monkeypatch.setenv(name, "1")
+    repository = open_repository(folder)
+    assert len(repository.work_tree_snapshot().entries()) == 3
+    assert len(list(repository.commits("HEAD", ["README.md"]))) == 1
+    assert list(repository.commits("HEAD", ["*.md", "readme.md"])) == []
+
+
 def test_settings_are_the_operators(folder: GitFolder, repository: Repository) -> None:
     assert repository.config("registry-tool.recorder") is None
     folder.git("config", "--add", "registry-tool.recorder", "ci")

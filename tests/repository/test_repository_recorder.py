@@ -271,6 +271,25 @@ def test_requests_of_others_do_not_disturb_the_lease_holder(repository: Reposito
         assert [appended.sequences for appended in sequences] == [(n,) for n in range(1, 6)]
 
 
+def test_threads_share_a_recorder_and_its_lease(repository: Repository) -> None:
+    revision = repository.revision()
+    with Lease.acquire(repository, ttl=0.5) as lease:
+        recorder = Recorder(repository, lease)
+        sequences: list[int] = []
+
+        def record() -> None:
+            for _ in range(4):
+                sequences.extend(recorder.append([_record()], {}, revision=revision).sequences)
+
+        threads = [threading.Thread(target=record) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        lease.check()
+    assert sorted(sequences) == list(range(1, 17))
+
+
 def _write_records(path: str, name: int, count: int) -> None:
     with Repository.open(Path(path)) as repository:
         recorder = Recorder(repository, None)
