@@ -8,7 +8,7 @@ find nothing to do, then again under the lease, because another reconciler may j
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -27,6 +27,7 @@ from registry_tool.reconcile.recording import Recording
 from registry_tool.reconcile.states import DesiredState, read_desired_at, read_recorded
 from registry_tool.repository.lease import Lease
 from registry_tool.repository.remote import fetch
+from registry_tool.repository.repository import Repository
 
 T = TypeVar("T")
 NOWHERE = Revision("HEAD", "0" * 40)
@@ -92,6 +93,8 @@ def read(run: Run) -> None:
     if options.remote:
         fetch(repository, options.remote, branch)
         tip_ref = f"refs/remotes/{options.remote}/{branch}"
+    else:
+        _require_own_records(repository)
     tip = repository.ref(tip_ref)
     if tip is None:
         raise RepositoryProblem(
@@ -103,6 +106,18 @@ def read(run: Run) -> None:
     if oid != tip:
         _require_allowed(run, oid, tip, branch)
     run.revision = Revision(branch, oid)
+
+
+def _require_own_records(repository: Repository) -> None:
+    """Refuse to start or go on with records here when a remote has newer ones: the two could never be joined."""
+    own = repository.ref(RECORDS_BRANCH)
+    for remote in repository.remotes():
+        there = repository.ref(RECORDS_BRANCH.replace("refs/heads", f"refs/remotes/{remote}", 1))
+        if there is not None and (own is None or not repository.is_ancestor(there, own)):
+            raise UsageProblem(
+                f"{remote} has records that are not here: what is done here would not be known there",
+                help=f"apply with --push {remote}, or push and let {remote} reconcile",
+            )
 
 
 def _require_allowed(run: Run, oid: str, tip: str, branch: str) -> None:
@@ -198,27 +213,42 @@ def _built_detail(attempt: BuildAttempt) -> str:
 
 
 def deploy(run: Run) -> None:
-    """Deploy and remove; the records, the rendered branches and the lease move together."""
-    built = {
-        attempt.action.subject: attempt
-        for attempt in run.outcomes
-        if attempt.action.kind == "build"
-    }
-    failed = {subject for subject, entry in built.items() if entry.outcome not in DONE.values()}
+    """Deploy and remove; the records, the rendered branches and the lease move together.
+
+    What a gate blocks is looked at again while anything gets through: a promotion may wait for a deployment of the same
+    run.
+    """
+    failed = {entry.action.subject for entry in run.outcomes if entry.outcome not in DONE.values()}
+    stale = bool(run.outcomes)
+    known(run.recording).flush()
+    waiting = [action for action in run.actions if action.kind != "build"]
+    while True:
+        if stale:
+            run.recorded = read_recorded(run.effects.repository, cache=run.effects.cache)
+        outcomes = _deploy_round(run, waiting, failed)
+        blocked = [entry for entry in outcomes if entry.outcome is Outcome.BLOCKED]
+        moved = any(entry.outcome in DONE.values() for entry in outcomes)
+        again = bool(blocked) and moved
+        for entry in outcomes:
+            if not (again and entry.outcome is Outcome.BLOCKED):
+                run.outcomes.append(entry)
+                _tell(run, entry)
+        if not again:
+            return
+        waiting = [entry.action for entry in blocked]
+        stale = True
+
+
+def _deploy_round(run: Run, actions: Sequence[Action], failed: set[str]) -> list[ActionOutcome]:
     recording = known(run.recording)
-    recording.flush()
-    if built:
-        run.recorded = read_recorded(run.effects.repository, cache=run.effects.cache)
     deploying = Deploying(run.effects, run.manifests, run.recorded, run.revision)
-    result = deploying.run([action for action in run.actions if action.kind != "build"], failed)
+    result = deploying.run(actions, failed)
     known(run.lease).check()
-    for record in result.records:
-        recording.add(record)
+    for entry in result.records:
+        recording.add(entry)
     recording.flush(result.branches)
-    run.outcomes += result.outcomes
     run.problems += result.problems
-    for outcome in result.outcomes:
-        _tell(run, outcome)
+    return result.outcomes
 
 
 def record(run: Run) -> None:

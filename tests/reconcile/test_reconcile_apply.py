@@ -60,7 +60,7 @@ def test_a_second_apply_makes_no_commit_and_builds_nothing(applied: Applied) -> 
     before = (applied.git("for-each-ref"), applied.tags("minilm"))
     assert applied.json("apply")["results"] == []
     assert (applied.git("for-each-ref"), applied.tags("minilm")) == before
-    assert applied.tool("plan", "--exit-code").stdout.strip().startswith("No changes")
+    assert "No changes." in applied.tool("plan", "--exit-code").stdout
 
 
 def test_equal_weights_are_neither_read_nor_written_again_as_the_plan_said(

@@ -124,13 +124,12 @@ def _ship_a_fix(shell: Shell) -> None:
     shell.run("registry-tool lock minilm/1.0.1")
     shell.run("git add manifests")
     shell.run('git commit --quiet -m "Release minilm 1.0.1"')
+    shell.run("registry-tool plan")
     shell.run("git push --quiet")
     shell.wait_until_reconciled("../origin.git")
-    shell.run("registry-tool --repo ../origin.git show release/minilm/1.0.1/none")
-    shell.run(
-        "sed -i s/1.0.0/1.0.1/ manifests/deployments/staging/search.yaml manifests/deployments/production/search.yaml"
-    )
-    shell.run('git commit --quiet --all -m "Deploy minilm 1.0.1"')
+    shell.run("sed -i s/1.0.0/1.0.1/ manifests/deployments/staging/search.yaml")
+    shell.run('git commit --quiet --all -m "Deploy minilm 1.0.1 to staging"')
+    shell.run("registry-tool promote search --from staging --to production --commit")
     shell.run("git push --quiet")
     shell.wait_until_reconciled("../origin.git")
     shell.run("registry-tool --repo ../origin.git status")

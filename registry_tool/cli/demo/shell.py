@@ -95,4 +95,4 @@ class Shell:
                     f"{repository} was not reconciled within {seconds:g} s",
                     help=f"see {repository}/registry-tool/reconcile.log",
                 )
-            time.sleep(0.2)
+            time.sleep(0.3)
