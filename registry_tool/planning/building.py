@@ -40,6 +40,9 @@ def plan_release(state: State, release_id: ReleaseId) -> ReleaseOutcome:
         return ReleaseOutcome(skipped="invalid: `registry-tool validate` says why")
     release = state.desired.releases[release_id].manifest
     live = state.live_builds(release_id)
+    missing = _missing(state, release)
+    if missing is not None:
+        return ReleaseOutcome(skipped=f"invalid: there is no {missing}")
     if release_id not in state.desired.locks:
         return ReleaseOutcome(skipped="not locked")
     try:
@@ -49,6 +52,16 @@ def plan_release(state: State, release_id: ReleaseId) -> ReleaseOutcome:
             return _frozen(live[0], "the template no longer renders")
         return ReleaseOutcome(skipped=f"invalid: {problem.message}")
     return _decide(state, release, key, live)
+
+
+def _missing(state: State, release: Release) -> str | None:
+    """What a release refers to and is not there; checks report it, and hold the release."""
+    spec = release.spec
+    if spec.model not in state.desired.models:
+        return f"model/{spec.model}"
+    if spec.template.name not in state.desired.templates:
+        return f"template/{spec.template.name}"
+    return None
 
 
 def _decide(state: State, release: Release, key: Key, live: list[Build]) -> ReleaseOutcome:

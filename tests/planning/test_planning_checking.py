@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from planning_world import World, sha256
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planning_world import HEAD, World, sha256
 
 from registry_tool.domain.desired import Desired
 from registry_tool.domain.diagnostics import CODES, Finding, Severity
 from registry_tool.domain.subjects import ReleaseId
 from registry_tool.planning.checking import check
+from registry_tool.planning.holding import dependants
+from registry_tool.planning.planner import plan
 
 RELEASE = "manifests/releases/minilm/1.0.0/none.yaml"
 LOCK = "manifests/releases/minilm/1.0.0/none.lock.yaml"
@@ -658,3 +662,43 @@ def test_findings_have_a_stable_order(world: World) -> None:
         folder.update(entries)
     assert found(world) == expected
     assert [finding.path for finding in expected] == sorted(finding.path for finding in expected)
+
+
+FOLDERS = ("models", "releases", "locks", "environments", "deployments", "templates")
+
+
+def large() -> World:
+    """A world in which most things refer to something."""
+    world = World()
+    for name in ("minilm", "other"):
+        world.model(name)
+        world.template(name)
+        for version in ("1.0.0", "1.1.0"):
+            world.locked(version, model=name, template={"name": name}, stage="released")
+    for name, source in (("staging", None), ("production", "staging")):
+        world.environment(name, promote_from=source)
+        world.deployment("search", name)
+        world.deployment("other", name, model="other", track={"version": "^1.0"})
+    return world
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_is_missing_holds_what_needs_it(data: st.DataObject) -> None:
+    world = large()
+    base = world.desired
+    for folder in FOLDERS:
+        entries = getattr(world, folder)
+        for key in data.draw(st.lists(st.sampled_from(sorted(entries)), unique=True, max_size=2)):
+            del entries[key]
+    findings = found(world, base)
+    errors = {
+        finding.subject
+        for finding in findings
+        if finding.severity is Severity.ERROR and finding.subject is not None
+    }
+    held = dependants(world.desired, errors)
+    made = plan(world.desired, world.recorded, head=HEAD, held=frozenset(errors))
+    assert not held & {action.subject for action in made.actions}
+    invalid = {entry.subject for entry in made.skipped if entry.reason.startswith("invalid")}
+    assert invalid <= held, "what cannot be planned is told by a check"

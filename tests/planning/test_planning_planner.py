@@ -508,6 +508,24 @@ def test_a_deployment_that_cannot_be_read_is_not_removed(world: World, held: str
     assert reasons(made)[SEARCH].startswith("invalid:")
 
 
+@pytest.mark.parametrize("folder", ["models", "templates", "releases", "environments", "locks"])
+def test_a_reference_that_leads_nowhere_stops_only_what_has_it(world: World, folder: str) -> None:
+    world.locked("1.0.0")
+    world.deployment()
+    world.environment("other")
+    world.model("other")
+    world.template("other")
+    getattr(world, folder).clear()
+    world.model("fine")
+    world.template("fine")
+    world.locked("1.0.0", model="fine", template={"name": "fine"})
+    world.environment("fine")
+    world.deployment("fine", "fine", model="fine")
+    made = planned(world)
+    assert {"release/fine/1.0.0/none", "deployment/fine/fine"} <= actions(made).keys()
+    assert SEARCH in reasons(made)
+
+
 def test_a_tracker_does_not_fall_back_from_a_release_that_cannot_be_read(world: World) -> None:
     world.locked("1.0.0", stage="released")
     world.locked("1.1.0", stage="released")
