@@ -124,8 +124,18 @@ def test_rendered_branches_move_with_the_records(repository: Repository) -> None
     assert _paths(repository, "deploy/staging") == ["compose.yaml"]
     assert repository.first_parent(only.branches["deploy/staging"]) == tip
     assert repository.ref(RECORDS_BRANCH) == again.oid
-    nothing = recorder.append([], {"deploy/production": files}, revision=revision)
-    assert nothing == Appended(None, (), {})
+
+
+def test_unchanged_branches_write_nothing_at_all(folder: GitFolder, repository: Repository) -> None:
+    revision = repository.revision()
+    with Lease.acquire(repository) as lease:
+        recorder = Recorder(repository, lease)
+        recorder.append([], {"deploy/a": {"a": b"a"}, "deploy/b": {}}, revision=revision)
+        before = {path: path.stat().st_mtime_ns for path in (folder.path / ".git").rglob("*")}
+        again = recorder.append([], {"deploy/a": {"a": b"a"}, "deploy/b": {}}, revision=revision)
+        after = {path: path.stat().st_mtime_ns for path in (folder.path / ".git").rglob("*")}
+    assert again == Appended(None, (), {})
+    assert after == before
 
 
 def test_a_branch_without_files_stays(repository: Repository) -> None:
