@@ -9,7 +9,10 @@ from typing import Any
 
 import click
 
+from registry_tool.domain.recorded import DEPLOY_BRANCHES, RECORDS_BRANCH
 from registry_tool.errors import UsageProblem
+
+_RECORDERS = (RECORDS_BRANCH, DEPLOY_BRANCHES)
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,10 @@ def edit_options(command: Callable[..., int]) -> Callable[..., int]:
             raise UsageProblem(
                 "--message is the message of a commit, and no commit is asked for",
                 help="add --commit or --branch NAME",
+            )
+        if branch is not None and f"refs/heads/{branch}".startswith(_RECORDERS):
+            raise UsageProblem(
+                f"the branch {branch} belongs to the recorder", help="choose another --branch NAME"
             )
         return command(*args, edit=edit, **kwargs)
 

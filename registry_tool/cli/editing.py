@@ -57,7 +57,7 @@ class ManifestEdit:
         """The commit that the result is added to and compared with; None on an unborn branch."""
         repository = self.app.repository
         if self.options.branch is not None:
-            tip = repository.ref(f"refs/heads/{self.options.branch}")
+            tip = self._branch_tip(self.options.branch)
             if tip is not None:
                 return tip
         try:
@@ -66,6 +66,14 @@ class ManifestEdit:
             if problem.code != "RT604":
                 raise
             return None
+
+    def _branch_tip(self, branch: str) -> str | None:
+        try:
+            return self.app.repository.ref(f"refs/heads/{branch}")
+        except RepositoryProblem as problem:
+            raise UsageProblem(
+                f'"{branch}" cannot be the name of a branch', help="for example --branch my-change"
+            ) from problem
 
     @cached_property
     def source(self) -> Source:
@@ -88,16 +96,12 @@ class ManifestEdit:
         return f"the branch {self.options.branch or self.app.repository.head_branch()}"
 
     @cached_property
-    def state(self) -> DesiredState:
-        """The manifests that the edit starts from."""
-        return self._checked(self.source)
-
-    @property
     def desired(self) -> Desired:
-        """The valid ones of them; raises InvalidManifests when not even identities are known."""
-        if self.state.desired is None:
-            return self.state.require_valid(self.where)
-        return self.state.desired
+        """The valid manifests that the edit starts from; raises InvalidManifests without a Registry."""
+        loaded = load(self.source, self.app.cache, jobs=self.app.jobs)
+        if loaded.desired is None:
+            raise InvalidManifests(f"{self.where} has no valid Registry", loaded.diagnostics)
+        return loaded.desired
 
     @cached_property
     def base(self) -> Desired | None:
@@ -121,8 +125,9 @@ class ManifestEdit:
 
     def _found(self, find: Callable[[Desired, str], Located[M]]) -> Located[M]:
         """What `find` finds where the edit starts, with a hint when it is in the work tree only."""
+        desired = self.desired
         try:
-            return find(self.desired, self.where)
+            return find(desired, self.where)
         except UsageProblem as problem:
             if not self.options.committed or self.app.repository.work_tree is None:
                 raise
@@ -219,18 +224,18 @@ class ManifestEdit:
         return True
 
     def _require_no_new_errors(self, changed: Mapping[str, bytes]) -> None:
-        after = self._checked(Overlay(self.source, changed))
-        known = {(entry.path, entry.code, entry.message) for entry in self.state.errors}
-        new = [
-            entry for entry in after.errors if (entry.path, entry.code, entry.message) not in known
-        ]
+        after = self._checked(Overlay(self.source, changed)).errors
+        if not after:
+            return
+        before = self._checked(self.source).errors
+        known = {(entry.path, entry.code, entry.message) for entry in before}
+        new = [entry for entry in after if (entry.path, entry.code, entry.message) not in known]
         if new:
             raise InvalidManifests("nothing was changed: the result would not be valid", new)
-        if after.errors:
-            self.app.note(
-                f"warning: {self.where} has errors that this change did not make;"
-                " see registry-tool validate"
-            )
+        self.app.note(
+            f"warning: {self.where} has errors that this change did not make;"
+            " see registry-tool validate"
+        )
 
     def require_untouched(self, paths: Iterable[str]) -> None:
         """Raise UsageProblem when committing would lose edits that wait in the work tree."""

@@ -145,6 +145,33 @@ def test_a_bare_repository_is_refused(anywhere, tmp_path: Path) -> None:
     assert "is a bare repository" in ran.err
 
 
+def test_a_repository_around_it_is_mentioned(anywhere, tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    ran = anywhere("init", tmp_path / "registry")
+    assert ran.code == 0
+    assert f"note: {tmp_path} is a repository, too" in ran.err
+    assert git(tmp_path / "registry", "log", "--format=%s") == "Set up the model registry"
+
+
+def test_without_an_identity_the_next_run_commits(
+    anywhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "registry"
+    with monkeypatch.context() as nobody:
+        for role in ("AUTHOR", "COMMITTER"):
+            nobody.delenv(f"GIT_{role}_NAME")
+            nobody.delenv(f"GIT_{role}_EMAIL")
+        git_config = Path.home() / ".gitconfig"
+        git_config.write_text("[user]\n\tuseConfigOnly = true\n")
+        ran = anywhere("init", root)
+        git_config.unlink()
+    assert ran.code == 3
+    assert "Git does not know who commits" in ran.err
+    assert anywhere("init", root).code == 0
+    assert git(root, "status", "--porcelain") == ""
+    assert anywhere("--repo", root, "plan").out.endswith("2 to build, 1 to deploy, 0 to remove.\n")
+
+
 def test_foreign_hooks_stay_and_are_mentioned(anywhere, tmp_path: Path) -> None:
     root = tmp_path / "registry"
     root.mkdir()

@@ -152,6 +152,22 @@ def test_branches_add_up(cli, registry: RegistryFolder) -> None:
     assert len(registry.git("log", "--format=%s", "main..topic").splitlines()) == 2
 
 
+@pytest.mark.parametrize("branch", ["registry-records", "deploy/staging"])
+def test_branches_of_the_recorder_are_not_for_edits(
+    cli, registry: RegistryFolder, branch: str
+) -> None:
+    ran = cli("promote", "minilm/1.0.0", "--branch", branch)
+    assert ran.code == 2
+    assert f"the branch {branch} belongs to the recorder" in ran.err
+    assert registry.git("branch", "--format=%(refname:short)") == "main"
+
+
+def test_an_impossible_branch_name_is_told(cli, registry: RegistryFolder) -> None:
+    ran = cli("promote", "minilm/1.0.0", "--branch", "a b")
+    assert ran.code == 2
+    assert '"a b" cannot be the name of a branch' in ran.err
+
+
 def test_dry_run_prints_a_diff_that_git_applies(cli, registry: RegistryFolder) -> None:
     ran = cli("promote", "minilm/1.0.0", "--dry-run")
     assert (ran.code, ran.err) == (0, "")

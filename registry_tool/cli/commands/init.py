@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -60,6 +61,7 @@ def init_command(
     chosen = _storage_location(storage) if storage is not None else None
     if _ensure_repository(root):
         app.out(f"created {root} (a Git repository)")
+        _note_outer_repository(app, root)
     with Repository.open(root) as repository:
         known = _known_storage(root, repository)
         if known and chosen and chosen not in known:
@@ -75,7 +77,7 @@ def init_command(
         if wants_example:
             changed |= _write_example(app, location)
         if commit:
-            changed |= _commit(app, root, repository, files)
+            changed |= _commit(app, repository, _as_scaffolded(root, scaffold))
         if hooks:
             changed |= _install_hooks(app, repository)
     if not changed:
@@ -113,6 +115,17 @@ def _ensure_repository(root: Path) -> bool:
             f"{root} cannot be made: {problem.strerror}", help="choose another DIR", code="RT610"
         ) from problem
     return True
+
+
+def _note_outer_repository(app: App, root: Path) -> None:
+    """Say so when the new repository lies in the work tree of another one."""
+    try:
+        with Repository.open(root.parent) as outer:
+            around = outer.work_tree
+    except RepositoryProblem:
+        return
+    if around is not None:
+        app.note(f"note: {around} is a repository, too, and does not track what is in this one")
 
 
 def _known_storage(root: Path, repository: Repository) -> tuple[str, ...]:
@@ -157,14 +170,23 @@ def _write_example(app: App, location: str) -> bool:
     return bool(missing)
 
 
-def _commit(app: App, root: Path, repository: Repository, files: Mapping[str, bytes]) -> bool:
-    """Commit the files that no commit has yet and that are as they were written."""
+def _as_scaffolded(root: Path, scaffold: RegistryFiles) -> dict[str, bytes]:
+    """The files that are as this run, or an earlier one that could not commit them, wrote them."""
+    return {
+        path: data
+        for variant in (replace(scaffold, example=False), replace(scaffold, example=True))
+        for path, data in variant.all().items()
+        if (root / path).is_file() and (root / path).read_bytes() == data
+    }
+
+
+def _commit(app: App, repository: Repository, files: Mapping[str, bytes]) -> bool:
+    """Commit the files that no commit has yet."""
     tip = repository.ref(f"refs/heads/{repository.head_branch()}")
     new = {
         path: data
         for path, data in files.items()
-        if (tip is None or repository.blob_at(tip, path) is None)
-        and (root / path).read_bytes() == data
+        if tip is None or repository.blob_at(tip, path) is None
     }
     if not new:
         return False

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import click
@@ -15,12 +13,11 @@ from registry_tool.cli.arguments import key_values, ports
 from registry_tool.cli.edit_options import EditOptions, edit_options
 from registry_tool.cli.editing import ManifestEdit
 from registry_tool.cli.scaffold import field_examples
-from registry_tool.cli.scaffold.commented import commented_manifest
+from registry_tool.cli.scaffold.manifest_files import finish, require_name, write_manifest
 from registry_tool.domain.deployment import Deployment, WeightsMode
 from registry_tool.domain.environment import Environment, TargetType
-from registry_tool.domain.kinds import SCHEMAS_FOLDER
 from registry_tool.domain.model import Model
-from registry_tool.domain.names import DNS_LABEL, OCI_COMPONENT, is_name
+from registry_tool.domain.names import DNS_LABEL, OCI_COMPONENT
 from registry_tool.domain.release import Release, Stage
 from registry_tool.domain.subjects import ReleaseId, parse_deployment, parse_release
 from registry_tool.domain.versions import precedence
@@ -28,7 +25,6 @@ from registry_tool.errors import UsageProblem
 
 if TYPE_CHECKING:
     from registry_tool.domain.desired import Desired
-    from registry_tool.domain.manifest import Manifest
 
 Values = Mapping[str, JsonValue]
 
@@ -70,7 +66,7 @@ def new_model(
 
     Without --storage-path it is a folder of that name below the first allowed storage prefix.
     """
-    _require_name(OCI_COMPONENT, name, "model", "my-model")
+    require_name(OCI_COMPONENT, name, "model", "my-model")
     session = ManifestEdit(app, edit)
     allowed = session.desired.registry.manifest.spec.storage.allowed
     values: dict[str, JsonValue] = {
@@ -84,22 +80,30 @@ def new_model(
     if tags:
         values["tags"] = list(tags)
     path = f"manifests/models/{name}.yaml"
-    _write(session, path, Model, values, field_examples.MODEL, {"name": name}, labels)
+    write_manifest(session, path, Model, values, field_examples.MODEL, {"name": name}, labels)
     templates = sorted(session.desired.templates)
     template = f" --template {templates[0]}" if len(templates) > 1 else ""
     following = f"registry-tool new release {name}/1.0.0{template}"
-    return _end(session, f"Add model {name}", following)
+    return finish(session, f"Add model {name}", following)
 
 
 @new_command.command("release")
 @click.argument("release")
 @click.option("--template", metavar="NAME", help="The build template.")
 @click.option(
-    "--param", "params", metavar="KEY=VALUE", multiple=True, help="A parameter of the template."
+    "--param",
+    "params",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A parameter of the template, as JSON or text; may be repeated.",
 )
 @click.option("--storage-path", metavar="PATH", help="Where its files live, if not the model's.")
-@click.option("--include", metavar="GLOB", multiple=True, help="Files that belong to it.")
-@click.option("--exclude", metavar="GLOB", multiple=True, help="Files that do not.")
+@click.option(
+    "--include", metavar="GLOB", multiple=True, help="Files that belong to it; may be repeated."
+)
+@click.option(
+    "--exclude", metavar="GLOB", multiple=True, help="Files that do not; may be repeated."
+)
 @click.option(
     "--stage",
     type=click.Choice([stage.value for stage in Stage]),
@@ -107,7 +111,13 @@ def new_model(
     show_default=True,
     help="Where it is in its life.",
 )
-@click.option("--platform", "platforms", metavar="OS/ARCH", multiple=True, help="To build for.")
+@click.option(
+    "--platform",
+    "platforms",
+    metavar="OS/ARCH",
+    multiple=True,
+    help="A platform to build for; may be repeated.",
+)
 @click.option("--notes", metavar="MARKDOWN", help="Release notes.")
 @click.option("--auto-build/--no-auto-build", default=True, help="Whether to build unasked.")
 @label_option
@@ -152,8 +162,8 @@ def new_release(
     if not auto_build:
         values["auto_build"] = False
     path = f"manifests/releases/{wanted}.yaml"
-    _write(session, path, Release, values, field_examples.RELEASE, {}, labels)
-    return _end(session, f"Add release {wanted}", f"registry-tool lock {_short(wanted)}")
+    write_manifest(session, path, Release, values, field_examples.RELEASE, {}, labels)
+    return finish(session, f"Add release {wanted}", f"registry-tool lock {_short(wanted)}")
 
 
 def _default_template(desired: Desired, wanted: ReleaseId) -> str:
@@ -213,7 +223,7 @@ def new_environment(
     edit: EditOptions,
 ) -> int:
     """Write the manifest of an environment."""
-    _require_name(DNS_LABEL, name, "environment", "staging", 63)
+    require_name(DNS_LABEL, name, "environment", "staging", 63)
     session = ManifestEdit(app, edit)
     places = {"host": host, "namespace": namespace, "network": network}
     target = {"type": target_type} | {key: text for key, text in places.items() if text}
@@ -224,8 +234,10 @@ def new_environment(
         key: text for key, text in {"promote_from": promote_from, "soak": soak}.items() if text
     }
     path = f"manifests/environments/{name}.yaml"
-    _write(session, path, Environment, values, field_examples.ENVIRONMENT, {"name": name}, labels)
-    return _end(
+    write_manifest(
+        session, path, Environment, values, field_examples.ENVIRONMENT, {"name": name}, labels
+    )
+    return finish(
         session,
         f"Add environment {name}",
         f"registry-tool new deployment {name}/NAME --release MODEL/VERSION",
@@ -239,11 +251,19 @@ def new_environment(
 @click.option("--track", metavar="RANGE", help="Follow releases, for example ^1.2, not one.")
 @click.option("--quantization", metavar="NAME", help="With --track; none by default.")
 @click.option("--replicas", type=click.IntRange(0, 1000), help="How many containers.")
-@click.option("--port", "port", metavar="[HOST:]CONTAINER", multiple=True, help="A port.")
+@click.option(
+    "--port",
+    "port",
+    metavar="[HOST:]CONTAINER",
+    multiple=True,
+    help="A port of the container, published when there is a HOST.",
+)
 @click.option("--env", metavar="NAME=VALUE", multiple=True, help="An environment variable.")
 @click.option("--secret", "secrets", metavar="NAME", multiple=True, help="A granted secret.")
 @click.option(
-    "--weights", type=click.Choice([mode.value for mode in WeightsMode]), help="How they get in."
+    "--weights",
+    type=click.Choice([mode.value for mode in WeightsMode]),
+    help="How the container gets the weights.",
 )
 @label_option
 @edit_options
@@ -293,8 +313,8 @@ def new_deployment(
         if key != "track" or "version" not in values
     }
     path = f"manifests/deployments/{wanted}.yaml"
-    _write(session, path, Deployment, values, examples, {"name": wanted.name}, labels)
-    return _end(session, f"Deploy {_what(values)} as {wanted}", "registry-tool plan")
+    write_manifest(session, path, Deployment, values, examples, {"name": wanted.name}, labels)
+    return finish(session, f"Deploy {_what(values)} as {wanted}", "registry-tool plan")
 
 
 def _what(values: Values) -> str:
@@ -315,58 +335,16 @@ def new_template(app: App, name: str, native: bool, edit: EditOptions) -> int:
     """Write a build template: how images are made from the files of releases."""
     from registry_tool.cli.scaffold.template_files import dockerfile_template, native_template
 
-    _require_name(OCI_COMPONENT, name, "template", "my-template")
+    require_name(OCI_COMPONENT, name, "template", "my-template")
     session = ManifestEdit(app, edit)
     made = native_template(name) if native else dockerfile_template(name)
     for path, data in made.items():
         session.create(f"build_templates/{name}/{path}", data.encode())
-    return _end(
+    return finish(
         session,
         f"Add build template {name}",
         f"registry-tool new release MODEL/VERSION --template {name}",
     )
-
-
-def _require_name(pattern: str, name: str, noun: str, example: str, length: int = 100) -> None:
-    if not is_name(pattern, name, length):
-        raise UsageProblem(
-            f'"{name}" cannot be the name of {"an" if noun[0] == "e" else "a"} {noun}',
-            help=f"use lower-case letters, digits and single hyphens, for example {example}",
-        )
-
-
-def _write(
-    session: ManifestEdit,
-    path: str,
-    kind: type[Manifest],
-    values: Values,
-    examples: Values,
-    names: Values,
-    labels: Sequence[str],
-) -> None:
-    metadata: dict[str, JsonValue] = dict(names)
-    if labels:
-        metadata["labels"] = key_values(labels, "--label")
-    text = commented_manifest(
-        kind, values, examples=examples, metadata=metadata, schema=_schema(session.app, path, kind)
-    )
-    session.create(path, text.encode())
-
-
-def _schema(app: App, path: str, kind: type[Manifest]) -> str | None:
-    """The path of the kind's schema from the manifest's folder, where the repository has it."""
-    schema = PurePosixPath(SCHEMAS_FOLDER, f"{kind.__name__.lower()}.json")
-    root = app.repository.work_tree
-    if root is None or not (root / schema).exists():
-        return None
-    return posixpath.relpath(str(schema), posixpath.dirname(path))
-
-
-def _end(session: ManifestEdit, message: str, following: str) -> int:
-    session.finish(message)
-    if not session.options.dry_run:
-        session.app.note(f"next: {following}")
-    return 0
 
 
 def _short(release: ReleaseId) -> str:
