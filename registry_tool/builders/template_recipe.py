@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 from registry_tool.builders.sandbox import Text
@@ -97,21 +98,36 @@ def check_base(base: str) -> None:
 
 def check_places(files: Sequence[tuple[PlannedFile, RenderedFile]], target: str) -> None:
     """Refuse files at impossible places, or in each other's way; raises TemplateProblem."""
+    found = _misplaced(tuple(file.path for _, file in files), target)
+    if found is None:
+        return
+    index, problem = found
+    planned, file = files[index]
+    raise TemplateProblem(
+        "RT406",
+        (*_IMAGE, "copy", planned.step, "to"),
+        f'"{planned.source}" cannot be copied to "{file.path}": {problem}',
+    )
+
+
+@lru_cache(maxsize=1024)
+def _misplaced(paths: tuple[str, ...], target: str) -> tuple[int, str] | None:
+    """The first path that cannot be, and why. Releases of a model mostly have the same paths."""
     taken: set[str] = {target}
-    parents = {target[:at] for at, character in enumerate(target) if character == "/" and at}
-    for planned, file in files:
-        problem = image_path_problem(file.path)
-        if problem is None and (file.path in taken or file.path in parents):
-            problem = "another file or directory is there"
-        if problem is None:
-            above = [file.path[:at] for at, c in enumerate(file.path) if c == "/" and at]
-            if any(path in taken and path != target for path in above):
-                problem = "its directory is a file"
-            parents.update(above)
-        if problem:
-            raise TemplateProblem(
-                "RT406",
-                (*_IMAGE, "copy", planned.step, "to"),
-                f'"{planned.source}" cannot be copied to "{file.path}": {problem}',
-            )
-        taken.add(file.path)
+    parents = set(_above(target))
+    for index, path in enumerate(paths):
+        problem = image_path_problem(path)
+        if problem is not None:
+            return index, problem
+        if path in taken or path in parents:
+            return index, "another file or directory is there"
+        above = _above(path)
+        if any(parent in taken and parent != target for parent in above):
+            return index, "its directory is a file"
+        parents.update(above)
+        taken.add(path)
+    return None
+
+
+def _above(path: str) -> list[str]:
+    return [path[:at] for at, character in enumerate(path) if character == "/" and at]

@@ -7,6 +7,7 @@ changes every key, and with it rebuilds every candidate.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,9 @@ class Key:
     def of(cls, parts: Mapping[str, str]) -> Key:
         """The key of parts."""
         ordered = dict(sorted(parts.items()))
-        return cls(canonical_sha256(ordered), ordered)
+        # Canonical JSON, written out: names and digests need no escapes, and there are many keys.
+        members = ",".join([f'"{name}":"{digest}"' for name, digest in ordered.items()])
+        return cls(hashlib.sha256(f"{{{members}}}".encode()).hexdigest(), ordered)
 
 
 def changed_parts(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
