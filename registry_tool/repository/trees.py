@@ -58,12 +58,20 @@ def object_id(kind: str, data: bytes, object_format: str) -> str:
     return digest.hexdigest()
 
 
+class TreeNode(NamedTuple):
+    """A direct entry of a tree."""
+
+    mode: str
+    oid: str
+
+
 class ObjectBatch:
     """New blobs and trees that are written together, by one process."""
 
     def __init__(self, object_format: str) -> None:
         self.object_format = object_format
         self._objects: dict[str, tuple[str, bytes]] = {}
+        self.parsed: dict[str, dict[str, TreeNode]] = {}
 
     def add(self, kind: str, data: bytes) -> str:
         """Keep an object for writing; its oid is known at once."""
@@ -102,15 +110,16 @@ def _pack_header(kind: str, size: int) -> bytes:
     return bytes(header)
 
 
-class _Node(NamedTuple):
-    mode: str
-    oid: str
-
-
-def read_tree(reader: ObjectReader, batch: ObjectBatch, oid: str | None) -> dict[str, _Node]:
-    """The direct entries of one tree, by name."""
+def read_tree(reader: ObjectReader, batch: ObjectBatch, oid: str | None) -> Mapping[str, TreeNode]:
+    """The direct entries of one tree, by name; each tree is parsed once for a batch."""
     if oid is None:
         return {}
+    if oid not in batch.parsed:
+        batch.parsed[oid] = _parse_tree(reader, batch, oid)
+    return batch.parsed[oid]
+
+
+def _parse_tree(reader: ObjectReader, batch: ObjectBatch, oid: str) -> dict[str, TreeNode]:
     data = batch.get(oid)
     if data is None:
         found = reader.get(oid)
@@ -123,15 +132,15 @@ def read_tree(reader: ObjectReader, batch: ObjectBatch, oid: str | None) -> dict
         end = data.index(b"\0", at)
         mode, _, name = data[at:end].partition(b" ")
         at = end + 1 + size
-        entries[decode(name)] = _Node(mode.decode().zfill(6), data[end + 1 : at].hex())
+        entries[decode(name)] = TreeNode(mode.decode().zfill(6), data[end + 1 : at].hex())
     return entries
 
 
 def find_entry(
     reader: ObjectReader, batch: ObjectBatch, root: str | None, path: str
-) -> _Node | None:
+) -> TreeNode | None:
     """The entry at `path` below the tree `root`; a folder has mode 040000."""
-    node = _Node(TREE_MODE, root) if root else None
+    node = TreeNode(TREE_MODE, root) if root else None
     for part in path.split("/"):
         if node is None or node.mode != TREE_MODE:
             return None
@@ -155,7 +164,7 @@ def change_tree(
 
     A file that exists keeps its mode. Returns None when nothing is left. New trees go into `batch`.
     """
-    entries = read_tree(reader, batch, base)
+    entries = dict(read_tree(reader, batch, base))
     below: dict[str, dict[str, str | None]] = {}
     for path, oid in changes.items():
         name, _, rest = check_path(path).partition("/")
@@ -166,19 +175,19 @@ def change_tree(
         else:
             known = entries.get(name)
             keep = known is not None and known.mode in {"100644", "100755"}
-            entries[name] = _Node(known.mode if known and keep else FILE_MODE, oid)
+            entries[name] = TreeNode(known.mode if known and keep else FILE_MODE, oid)
     for name, deeper in below.items():
         known = entries.get(name)
         folder = known.oid if known and known.mode == TREE_MODE else None
         changed = change_tree(reader, batch, folder, deeper)
         if changed is not None:
-            entries[name] = _Node(TREE_MODE, changed)
+            entries[name] = TreeNode(TREE_MODE, changed)
         elif folder is not None:
             del entries[name]
     return batch.add("tree", _tree_data(entries)) if entries else None
 
 
-def _tree_data(entries: Mapping[str, _Node]) -> bytes:
+def _tree_data(entries: Mapping[str, TreeNode]) -> bytes:
     rows = []
     for name, node in entries.items():
         raw = encode(name)
