@@ -137,6 +137,22 @@ def test_nothing_satisfies_a_track(world: World) -> None:
     assert finding.help == "there are 1.0.0 (candidate), 1.1.0 (released, yanked)"
 
 
+def test_a_track_that_a_release_with_errors_might_satisfy_is_not_told(world: World) -> None:
+    world.deployment(track={"version": "^1.0"})
+    assert only(world).code == "RT216"
+    assert found(world, held={"release/minilm/1.0.0/none"}) == []
+    assert only(world, held={"release/minilm/1.0.0/awq"}).code == "RT216"
+
+
+def test_many_unknown_names_are_told_and_soon_without_suggestions(world: World) -> None:
+    for number in range(150):
+        world.release(f"1.{number}.0", model=f"minilm{number}")
+    findings = found(world)
+    assert len(findings) == 150
+    suggested = [one for one in findings if one.help == 'did you mean "minilm"?']
+    assert len(suggested) == 100
+
+
 def test_references_to_manifests_with_errors_are_not_told_again(world: World) -> None:
     world.locked()
     world.deployment()

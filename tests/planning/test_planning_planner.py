@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 from typing import Any
@@ -563,6 +564,55 @@ def test_equal_states_give_equal_bytes_in_any_order(world: World) -> None:
             folder.clear()
             folder.update(entries)
         assert planned(world).to_json() == expected
+
+
+def test_the_shape_of_a_plan_does_not_move(world: World) -> None:
+    world.locked("1.0.0")
+    world.built("1.0.0")
+    world.lock("1.0.0", weights="other")
+    world.release("1.1.0")
+    gone = world.deployment("gone")
+    removed = world.ran(gone)
+    del world.deployments[gone]
+    world.deployment("search")
+    made = json.loads(planned(world).to_json())
+    build, deploy = made["actions"][0]["key"], made["actions"][1]["key"]
+    assert made == {
+        "format_version": 1,
+        "head": HEAD,
+        "base": None,
+        "actions": [
+            {
+                "kind": "build",
+                "subject": MINILM,
+                "change": "update",
+                "reason": "weights changed",
+                "changed": ["weights"],
+                "key": build,
+                "bytes": {"upload": 6656 + 2048, "reuse": 2048},
+            },
+            {
+                "kind": "deploy",
+                "subject": SEARCH,
+                "change": "create",
+                "reason": "not deployed yet",
+                "changed": [],
+                "key": deploy,
+                "bytes": {"upload": 0, "reuse": 0},
+            },
+            {
+                "kind": "undeploy",
+                "subject": "deployment/staging/gone",
+                "change": "delete",
+                "reason": "no longer declared",
+                "changed": [],
+                "key": removed,
+                "bytes": {"upload": 0, "reuse": 0},
+            },
+        ],
+        "skipped": [{"subject": "release/minilm/1.1.0/none", "reason": "not locked"}],
+        "summary": {"build": 1, "deploy": 1, "undeploy": 1},
+    }
 
 
 def test_a_carried_out_plan_leaves_nothing_to_do(world: World) -> None:

@@ -14,6 +14,11 @@ from registry_tool.planning.tracking import Tracks
 
 SHOWN = 5
 """How many findings of one kind about one manifest are given; more would hide the others."""
+SUGGESTIONS = 100
+"""How many unknown names get a suggestion."""
+
+
+_UNKNOWN = {"release": "RT210", "template": "RT211", "environment": "RT212", "model": "RT214"}
 
 
 class Context:
@@ -35,6 +40,7 @@ class Context:
         self.tracks = Tracks(desired.releases)
         self._paths = paths
         self._held = held
+        self._suggestions: dict[tuple[str, str], str | None] = {}
 
     def is_known(self, subject: str) -> bool:
         """Whether there is a manifest of a subject, if only one with errors."""
@@ -43,6 +49,26 @@ class Context:
     def has_errors(self, subject: str) -> bool:
         """Whether a manifest of a subject could not be loaded. A release's lock counts to it."""
         return subject in self._held
+
+    def suggestion(self, kind: str, name: str, known: Iterable[str]) -> str | None:
+        """The nearest known name, as a question.
+
+        Comparing with thousands of names is slow, so it is done for a hundred names at most: who
+        has more unknown ones has made one mistake, and not a hundred.
+        """
+        asked = (kind, name)
+        if asked not in self._suggestions:
+            if len(self._suggestions) >= SUGGESTIONS:
+                return None
+            self._suggestions[asked] = did_you_mean(name, known)
+        return self._suggestions[asked]
+
+    def may_track_errors(self, model: str, quantization: str) -> bool:
+        """Whether a release that could not be loaded might be the one that is tracked."""
+        return any(
+            subject.startswith(f"release/{model}/") and subject.endswith(f"/{quantization}")
+            for subject in self._held
+        )
 
     def base_release(self, deployment_id: DeploymentId) -> ReleaseId | None:
         """The release that a deployment meant in the base revision."""
@@ -53,7 +79,7 @@ class Context:
 
 
 def unknown(
-    code: str,
+    context: Context,
     located: Located[Any],
     pointer: tuple[str | int, ...],
     kind: str,
@@ -76,11 +102,12 @@ def unknown(
     names = sorted(known)
     listed = ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
     return Finding(
-        code,
+        _UNKNOWN[kind],
         located.path,
         pointer,
         f'unknown {kind} "{name}"',
-        did_you_mean(name, names) or (f"there are {listed}" if names else f"there is no {kind}"),
+        context.suggestion(kind, name, names)
+        or (f"there are {listed}" if names else f"there is no {kind}"),
         subject=subject,
     )
 

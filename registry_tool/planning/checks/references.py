@@ -36,7 +36,7 @@ def _releases(context: Context) -> Iterator[Finding]:
         spec = release.manifest.spec
         if spec.model not in desired.models and not context.is_known(f"model/{spec.model}"):
             yield unknown(
-                "RT214",
+                context,
                 release,
                 ("spec", "model"),
                 "model",
@@ -47,7 +47,7 @@ def _releases(context: Context) -> Iterator[Finding]:
         name = spec.template.name
         if name not in desired.templates and not context.is_known(f"template/{name}"):
             yield unknown(
-                "RT211",
+                context,
                 release,
                 ("spec", "template", "name"),
                 "template",
@@ -84,7 +84,7 @@ def _environments(context: Context) -> Iterator[Finding]:
         if source not in environments:
             if not context.is_known(f"environment/{source}"):
                 yield unknown(
-                    "RT212",
+                    context,
                     environment,
                     ("spec", "promote_from"),
                     "environment",
@@ -130,7 +130,7 @@ def _deployment(context: Context, deployment: Located[Deployment]) -> Iterator[F
         f"environment/{spec.environment}"
     ):
         yield unknown(
-            "RT212",
+            context,
             deployment,
             ("spec", "environment"),
             "environment",
@@ -140,7 +140,7 @@ def _deployment(context: Context, deployment: Located[Deployment]) -> Iterator[F
         )
     if spec.model not in desired.models and not context.is_known(f"model/{spec.model}"):
         yield unknown(
-            "RT214",
+            context,
             deployment,
             ("spec", "model"),
             "model",
@@ -175,7 +175,7 @@ def _release(context: Context, deployment: Located[Deployment], version: str) ->
         )
         return
     yield unknown(
-        "RT210",
+        context,
         deployment,
         ("spec", "version"),
         "release",
@@ -188,6 +188,8 @@ def _release(context: Context, deployment: Located[Deployment], version: str) ->
 def _track(context: Context, deployment: Located[Deployment]) -> Iterator[Finding]:
     spec = deployment.manifest.spec
     if spec.track is None or context.tracks.release_of(deployment.manifest) is not None:
+        return
+    if context.may_track_errors(spec.model, spec.quantization):
         return
     yield Finding(
         "RT216",
