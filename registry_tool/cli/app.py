@@ -43,14 +43,14 @@ class App:
         if self._cache is None:
             from registry_tool.repository.blob_cache import BlobCache
 
-            self._cache = BlobCache(self.repository.state_dir / "cache" / "blobs.sqlite")
+            self._cache = BlobCache(self.repository.state_path / "cache" / "blobs.sqlite")
         return self._cache
 
     @cached_property
     def store_root(self) -> Path:
         """The directory of the embedded store."""
         chosen = self.setting("store")
-        return Path(chosen).absolute() if chosen else self.repository.state_dir / "store"
+        return Path(chosen).absolute() if chosen else self.repository.state_path / "store"
 
     @cached_property
     def store(self) -> LayoutStore:
