@@ -87,6 +87,21 @@ def test_rollback_in_a_clone_uses_the_records_of_its_remote(
     assert ran.err == "next: git push\n"
 
 
+def test_rollback_in_a_clone_fetches_the_records(
+    cli, anywhere, deployed: RegistryFolder, tmp_path
+) -> None:
+    clone = tmp_path / "clone"
+    deployed.git("clone", "--quiet", "--single-branch", ".", str(clone))
+    assert "+ version: 1.1.0" in anywhere("--repo", clone, "rollback", "staging/search").out
+    deployed.git("-C", str(clone), "checkout", "--quiet", ".")
+    # Without its remote it goes by the records that it fetched last.
+    deployed.git("-C", str(clone), "remote", "set-url", "origin", "/nowhere")
+    ran = anywhere("--repo", clone, "rollback", "staging/search")
+    assert ran.code == 0
+    assert "+ version: 1.1.0" in ran.out
+    assert "note: the records known here are used" in ran.err
+
+
 def test_a_yank_is_written_with_its_reason(cli, registry: RegistryFolder) -> None:
     before = (registry.path / RELEASE).read_text()
     ran = cli("yank", "minilm/1.0.0", "--reason", "Wrong: tokenizer")
