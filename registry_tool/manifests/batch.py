@@ -25,7 +25,7 @@ Result = tuple[str, Valid | Invalid]
 
 def check_all(items: Iterator[Item], count: int, jobs: int) -> Iterator[Result]:
     """Check files, in the order given, whatever `jobs` is."""
-    with _without_collection():
+    with without_collection():
         if jobs > 1 and count >= WORTH_PROCESSES:
             yield from _in_processes(items, jobs)
         else:
@@ -35,7 +35,7 @@ def check_all(items: Iterator[Item], count: int, jobs: int) -> Iterator[Result]:
 
 def _check_chunk(chunk: Sequence[Item]) -> list[Result]:
     results: list[Result] = []
-    with _without_collection():
+    with without_collection():
         for path, oid, data in chunk:
             result = read_manifest(path, data)
             results.append(
@@ -65,7 +65,7 @@ def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:
 
 
 @contextmanager
-def _without_collection() -> Iterator[None]:
+def without_collection() -> Iterator[None]:
     """No cyclic garbage collection meanwhile: the values made here are trees that stay."""
     was_enabled = gc.isenabled()
     gc.disable()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from registry_tool.domain.diagnostics import Finding, RelatedPlace, Severity
 from registry_tool.domain.kinds import MANIFEST_KINDS
 from registry_tool.domain.subjects import DeploymentId, ReleaseId
 from registry_tool.manifests.identity import Identity, identity_place
-from registry_tool.manifests.shelf import Place
+from registry_tool.manifests.source import EntryLike
 
 Key = Any
 """What `Desired` calls a manifest of a kind: a name, a ReleaseId or a DeploymentId."""
@@ -25,27 +25,32 @@ class Inventory:
     """Identities and places, in the order of their paths."""
 
     def __init__(self) -> None:
-        self.places: dict[str, dict[Key, Place]] = {kind: {} for kind in MANIFEST_KINDS}
-        self.doubles: list[tuple[Identity, Place, Place]] = []
+        self.places: dict[str, dict[Key, EntryLike]] = {kind: {} for kind in MANIFEST_KINDS}
+        self.doubles: list[tuple[Identity, EntryLike, EntryLike]] = []
         self.misplaced: list[tuple[Identity, str]] = []
-        self._invalid: dict[Identity, Place] = {}
+        self._invalid: dict[Identity, EntryLike] = {}
 
-    def add(self, kind: str, names: Iterable[str], path: str, oid: str, conventional: bool) -> None:
-        """A valid manifest."""
+    def add(self, kind: str, names: Sequence[str], entries: Sequence[EntryLike]) -> None:
+        """Valid manifests of one kind; names of several parts are joined by slashes."""
         key_type = _KEY_TYPES.get(kind)
-        key: Key = key_type(*names) if key_type else next(iter(names))
+        keys: Sequence[Key] = names
+        if key_type is not None:
+            keys = [key_type._make(name.split("/")) for name in names]
         places = self.places[kind]
-        place = Place(kind, path, oid)
-        if key in places:
-            self.doubles.append((Identity(kind, tuple(names)), places[key], place))
+        new = dict(zip(keys, entries, strict=True))
+        if len(new) == len(keys) and places.keys().isdisjoint(new):
+            places.update(new)
             return
-        places[key] = place
-        if not conventional:
-            self.misplaced.append((Identity(kind, tuple(names)), path))
+        for key, entry in zip(keys, entries, strict=True):
+            if places.setdefault(key, entry) is not entry:
+                self.doubles.append((identity_of_key(kind, key), places[key], entry))
 
-    def add_invalid(self, identity: Identity, path: str, oid: str) -> None:
+    def add_misplaced(self, kind: str, name: str, path: str) -> None:
+        """A valid manifest that is not where it belongs."""
+        self.misplaced.append((Identity(kind, tuple(name.split("/"))), path))
+
+    def add_invalid(self, identity: Identity, place: EntryLike) -> None:
         """A manifest with errors whose identity is known all the same."""
-        place = Place(identity.kind, path, oid)
         if identity in self._invalid:
             self.doubles.append((identity, self._invalid[identity], place))
         else:
@@ -71,23 +76,23 @@ class Inventory:
         yield from self._case_clashes()
 
     def _several_registries(
-        self, doubles: list[tuple[Identity, Place, Place]]
+        self, doubles: list[tuple[Identity, EntryLike, EntryLike]]
     ) -> Iterator[Finding]:
-        all_places = set(self.places["Registry"].values())
-        all_places |= {place for identity, _, place in doubles if identity.kind == "Registry"}
-        ordered = sorted(all_places, key=lambda place: place.path)
+        paths = {place.path for place in self.places["Registry"].values()}
+        paths |= {place.path for identity, _, place in doubles if identity.kind == "Registry"}
+        ordered = sorted(paths)
         for other in ordered[1:]:
             yield Finding(
                 "RT204",
-                other.path,
+                other,
                 ("kind",),
                 "there is already a Registry, and a repository has exactly one",
-                f"move its settings to {ordered[0].path} and delete this file",
-                (RelatedPlace(ordered[0].path, ("kind",), "the first one"),),
+                f"move its settings to {ordered[0]} and delete this file",
+                (RelatedPlace(ordered[0], ("kind",), "the first one"),),
             )
 
     def _case_clashes(self) -> Iterator[Finding]:
-        releases: dict[ReleaseId, Place] = self.places["Release"]
+        releases: dict[ReleaseId, EntryLike] = self.places["Release"]
         folded = {(model, version, name.lower()) for model, version, name in releases}
         if len(folded) == len(releases):
             return
@@ -113,7 +118,10 @@ class Inventory:
 
     def misplaced_findings(self) -> Iterator[Finding]:
         """Files that are not where their manifests belong (RT203)."""
+        doubles = {entry.path for _, _, entry in self.doubles}
         for identity, path in self.misplaced:
+            if path in doubles:
+                continue  # one of the two has to go first
             wanted = identity.conventional_path
             yield Finding(
                 "RT203",
@@ -149,7 +157,7 @@ def identity_of_key(kind: str, key: Key) -> Identity:
     return Identity(kind, (key,) if isinstance(key, str) else tuple(key))
 
 
-def _double(identity: Identity, first: Place, second: Place) -> Finding:
+def _double(identity: Identity, first: EntryLike, second: EntryLike) -> Finding:
     pointer = identity_place(identity.kind)
     what = "the lock of " if identity.kind == "ArtifactLock" else ""
     return Finding(

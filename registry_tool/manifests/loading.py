@@ -6,7 +6,6 @@ blob, its manifest as JSON. So an unchanged repository costs a few look-ups, and
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,20 +14,18 @@ from typing import Any
 from registry_tool.domain.desired import Desired
 from registry_tool.domain.diagnostics import Diagnostic, Finding
 from registry_tool.domain.kinds import MANIFESTS_FOLDER, TEMPLATES_FOLDER
-from registry_tool.manifests.batch import check_all
+from registry_tool.manifests.batch import check_all, without_collection
 from registry_tool.manifests.fingerprint import fingerprint
 from registry_tool.manifests.identity import Identity
 from registry_tool.manifests.inventory import Inventory, LazyPaths
 from registry_tool.manifests.locating import START, locate
-from registry_tool.manifests.shelf import LazyFiles, LazyManifests, LazyTemplates, Place, Shelf
+from registry_tool.manifests.runs import Summary, cache_key, split
+from registry_tool.manifests.shelf import LazyFiles, LazyManifests, LazyTemplates, Shelf
 from registry_tool.manifests.source import REGULAR_MODES, Cache, EntryLike, Source
 from registry_tool.manifests.validating import Invalid, Valid
 
 YAML_ENDINGS = (".yaml", ".yml")
 _MODES = {"120000": "a symbolic link", "160000": "a submodule", "040000": "a directory"}
-
-Row = tuple[str, tuple[str, ...], bool]
-"""Kind, names, and whether the path is the conventional one."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,8 @@ def load(source: Source, cache: Cache | None = None, *, jobs: int = 1) -> Loaded
 
     The manifests are made when they are looked at, from `source` or `cache`, which must stay open meanwhile.
     """
-    return _Load(source, cache, jobs).run()
+    with without_collection():
+        return _Load(source, cache, jobs).run()
 
 
 @dataclass
@@ -122,33 +120,61 @@ class _Load:
     # --- reading -------------------------------------------------------------------------------
 
     def _read(self, entries: list[EntryLike]) -> None:
-        runs = _runs(entries)
-        keys = [_run_key(run, self._fingerprint) for run in runs] if self._cache is not None else []
-        known = self._cache.get_many(keys) if self._cache is not None else {}
-        rows: dict[int, list[Row]] = {
-            number: json.loads(known[key]) for number, key in enumerate(keys) if key in known
+        runs = split(entries)
+        keys: list[str] = []
+        known: dict[str, bytes] = {}
+        if self._cache is not None:
+            keys = [cache_key(run, self._fingerprint) for run in runs]
+            known = self._cache.get_many(keys)
+        summaries = {
+            number: Summary.from_bytes(known[key])
+            for number, key in enumerate(keys)
+            if key in known
         }
-        missing = [entry for number, run in enumerate(runs) if number not in rows for entry in run]
+        missing = [
+            entry for number, run in enumerate(runs) if number not in summaries for entry in run
+        ]
         results = self._results(missing)
         for number, run in enumerate(runs):
-            if number in rows:
-                for entry, (kind, names, conventional) in zip(run, rows[number], strict=True):
-                    self._inventory.add(kind, names, entry.path, entry.oid, conventional)
-            else:
-                made = [self._add(entry, results[entry.oid]) for entry in run]
-                if keys and all(made):
-                    self._new[keys[number]] = json.dumps(made).encode()
+            summary = summaries.get(number)
+            if summary is None:
+                summary, is_good = self._summed_up(run, results)
+                if keys and is_good:
+                    self._new[keys[number]] = summary.to_bytes()
+            for kind, (indexes, names) in summary.kinds.items():
+                self._inventory.add(kind, names, [run[index] for index in indexes])
+            for kind, name, index in summary.misplaced:
+                self._inventory.add_misplaced(kind, name, run[index].path)
 
-    def _results(self, entries: list[EntryLike]) -> dict[str, tuple[str, Sequence[str]] | Invalid]:
+    def _summed_up(
+        self, run: Sequence[EntryLike], results: Mapping[str, Identity | Invalid]
+    ) -> tuple[Summary, bool]:
+        """The good manifests of a run, and whether that is all of them; the bad ones are taken in."""
+        summary, is_good = Summary(), True
+        for index, entry in enumerate(run):
+            result = results[entry.oid]
+            if isinstance(result, Identity):
+                summary.add(index, entry.path, result)
+                continue
+            is_good = False
+            self._diagnostics += _at_path(result.diagnostics, entry.path)
+            if result.identity is None:
+                self._refused = True
+            else:
+                self._inventory.add_invalid(result.identity, entry)
+        return summary, is_good
+
+    def _results(self, entries: list[EntryLike]) -> dict[str, Identity | Invalid]:
         """Of each blob, its identity or what is wrong with it."""
-        results: dict[str, tuple[str, Sequence[str]] | Invalid] = {}
+        results: dict[str, Identity | Invalid] = {}
         paths = {entry.oid: entry.path for entry in reversed(entries)}
         if self._cache is not None and paths:
             found = self._cache.get_many([f"{oid}:{self._fingerprint}" for oid in paths])
             for key, value in found.items():
                 oid = key.partition(":")[0]
                 head, _, body = value.partition(b"\n")
-                results[oid] = tuple(json.loads(head))
+                kind, names = json.loads(head)
+                results[oid] = Identity(kind, tuple(names))
                 self._shelf.keep_body(oid, body)
         wanted = [oid for oid in reversed(paths) if oid not in results]
         contents = ((paths[oid], oid, data) for oid, data in self._source.read(wanted))
@@ -156,7 +182,7 @@ class _Load:
             if isinstance(result, Invalid):
                 results[oid] = result
             else:
-                results[oid] = (result.identity.kind, result.identity.names)
+                results[oid] = result.identity
                 self._keep(oid, result)
         return results
 
@@ -168,20 +194,6 @@ class _Load:
         if self._cache is not None:
             head = json.dumps([valid.identity.kind, valid.identity.names]).encode()
             self._new[f"{oid}:{self._fingerprint}"] = head + b"\n" + valid.body
-
-    def _add(self, entry: EntryLike, result: tuple[str, Sequence[str]] | Invalid) -> Row | None:
-        """Take a file into the inventory; its row when it is valid."""
-        if isinstance(result, Invalid):
-            self._diagnostics += _at_path(result.diagnostics, entry.path)
-            if result.identity is None:
-                self._refused = True
-            else:
-                self._inventory.add_invalid(result.identity, entry.path, entry.oid)
-            return None
-        kind, names = result
-        conventional = Identity(kind, tuple(names)).conventional_path == entry.path
-        self._inventory.add(kind, names, entry.path, entry.oid, conventional)
-        return kind, tuple(names), conventional
 
     # --- checking ------------------------------------------------------------------------------
 
@@ -228,19 +240,21 @@ class _Load:
 
     def _desired(self, files: _Files) -> Desired | None:
         places = self._inventory.places
-        registries: Mapping[str, Any] = LazyManifests(places["Registry"], self._shelf)
+        registries: Mapping[str, Any] = LazyManifests("Registry", places["Registry"], self._shelf)
         if not registries:
             return None
         made: dict[str, Any] = {
-            name: LazyManifests(places[kind], self._shelf) for name, kind in _FIELDS.items()
+            name: LazyManifests(kind, places[kind], self._shelf) for name, kind in _FIELDS.items()
         }
         beside = {
             name: self._beside(place, files) for name, place in places["BuildTemplate"].items()
         }
-        templates = LazyTemplates(LazyManifests(places["BuildTemplate"], self._shelf), beside)
+        templates = LazyTemplates(
+            LazyManifests("BuildTemplate", places["BuildTemplate"], self._shelf), beside
+        )
         return Desired(registries[next(iter(registries))], templates=templates, **made)
 
-    def _beside(self, place: Place, files: _Files) -> LazyFiles:
+    def _beside(self, place: EntryLike, files: _Files) -> LazyFiles:
         """The files of a template's folder; a template elsewhere has none."""
         parts = place.path.split("/")
         own = len(parts) == 3 and parts[0] == TEMPLATES_FOLDER
@@ -276,23 +290,3 @@ def _at_path(diagnostics: Sequence[Diagnostic], path: str) -> Iterator[Diagnosti
     for diagnostic in diagnostics:
         related = tuple(replace(place, path=path) for place in diagnostic.related)
         yield replace(diagnostic, path=path, related=related)
-
-
-def _runs(entries: list[EntryLike]) -> list[list[EntryLike]]:
-    """The entries in runs of about 256. Contents decide where a run ends, so a change moves no other run's end."""
-    runs: list[list[EntryLike]] = []
-    run: list[EntryLike] = []
-    for entry in entries:
-        run.append(entry)
-        if entry.oid[-2:] == "00":
-            runs.append(run)
-            run = []
-    if run:
-        runs.append(run)
-    return runs
-
-
-def _run_key(run: list[EntryLike], fingerprint: str) -> str:
-    text = "\0".join([part for entry in run for part in (entry.path, entry.oid)])
-    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-    return f"run-{digest}:{fingerprint}"

@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from registry_tool.domain.diagnostics import Pointer
@@ -40,19 +41,21 @@ _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
 )
 _TRACES = (
-    "PRIVATE KEY",
-    "AKIA",
-    "ASIA",
-    "gh",
-    "github_pat",
-    "glpat-",
-    "xox",
-    "hooks.slack",
-    "hf_",
-    "AIza",
-    "sk",
-    "eyJ",
+    *(
+        "PRIVATE KEY",
+        "AKIA",
+        "ASIA",
+        "ghp_",
+        "gho_",
+        "ghu_",
+        "ghs_",
+        "ghr_",
+        "github_pat_",
+        "glpat-",
+    ),
+    *("xox", "hooks.slack", "hf_", "AIza", "sk-", "k_live_", "eyJ"),
 )
+"""What a text has that matches one of the shapes, other than a URL with a password."""
 
 _WORD = re.compile(
     r"(?:^|[_.-])(?:password|passwd|passphrase|pwd|secret|token|credentials?|api[_-]?key|access[_-]?key"
@@ -60,15 +63,22 @@ _WORD = re.compile(
     re.IGNORECASE,
 )
 _WORD_TRACES = ("passw", "passp", "pwd", "secret", "token", "credential", "key")
+_AS_KEY = re.compile(
+    r"(?:password|passwd|passphrase|pwd|secret|token|credentials?|key)[_-]?[0-9]*[\"']?\s*:"
+)
 _LITERAL = re.compile(r"[A-Za-z0-9+/=_.~!@#$%^&*-]+")
 
 
 def may_hold_secret(text: str) -> bool:
-    """A quick look at a whole file: False means that `find_secrets` finds nothing in it."""
-    if any(trace in text for trace in _TRACES) or ("@" in text and "://" in text):
+    """A quick look at a whole file, so that only few have to be walked through."""
+    if _may_have_shape(text):
         return True
     lowered = text.lower()
-    return any(trace in lowered for trace in _WORD_TRACES)
+    return any(trace in lowered for trace in _WORD_TRACES) and _AS_KEY.search(lowered) is not None
+
+
+def _may_have_shape(text: str) -> bool:
+    return any(trace in text for trace in _TRACES) or ("@" in text and "://" in text)
 
 
 def find_secrets(value: Any) -> Iterator[tuple[Pointer, str]]:
@@ -90,12 +100,18 @@ def _find(value: Any, pointer: Pointer, key: str | None) -> Iterator[tuple[Point
 
 
 def _looks_like(value: str, key: str | None) -> str | None:
-    for name, shape in _SHAPES:
-        if shape.search(value):
-            return name
-    if key is not None and _WORD.search(key) and _is_random(value):
+    if _may_have_shape(value):
+        for name, shape in _SHAPES:
+            if shape.search(value):
+                return name
+    if key is not None and _means_secret(key) and _is_random(value):
         return "a password or token"
     return None
+
+
+@lru_cache(maxsize=4096)
+def _means_secret(key: str) -> bool:
+    return _WORD.search(key) is not None
 
 
 def _is_random(text: str) -> bool:

@@ -6,7 +6,7 @@ A warm start knows the identities of all manifests from the cache; most of their
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from registry_tool.domain.build_template import BuildTemplate
 from registry_tool.domain.desired import Located, TemplateFileContent, TemplateSource
@@ -16,14 +16,6 @@ from registry_tool.manifests.validating import Valid, read_manifest, restore
 
 K = TypeVar("K")
 M_co = TypeVar("M_co", bound=Manifest, covariant=True)
-
-
-class Place(NamedTuple):
-    """A valid manifest's kind, file and blob."""
-
-    kind: str
-    path: str
-    oid: str
 
 
 class Shelf:
@@ -61,13 +53,13 @@ class Shelf:
             if isinstance(checked, Valid) and checked.manifest is not None:
                 self._made[oid] = checked.manifest
 
-    def get(self, place: Place) -> Manifest:
-        """The manifest at a place."""
+    def get(self, kind: str, place: EntryLike) -> Manifest:
+        """The manifest of that kind in a file."""
         manifest = self._made.get(place.oid)
         if manifest is None:
             if place.oid not in self._bodies:
                 self.fetch([place.oid])
-            manifest = self._made.get(place.oid) or restore(place.kind, self._bodies.pop(place.oid))
+            manifest = self._made.get(place.oid) or restore(kind, self._bodies.pop(place.oid))
             self._made[place.oid] = manifest
         return manifest
 
@@ -75,7 +67,8 @@ class Shelf:
 class LazyManifests(Mapping[K, Located[M_co]], Generic[K, M_co]):
     """Located manifests by identity. Looking at one fetches some of its neighbours, more each time."""
 
-    def __init__(self, places: Mapping[K, Place], shelf: Shelf) -> None:
+    def __init__(self, kind: str, places: Mapping[K, EntryLike], shelf: Shelf) -> None:
+        self._kind = kind
         self._places = places
         self._shelf = shelf
         self._made: dict[K, Located[Any]] = {}
@@ -88,7 +81,7 @@ class LazyManifests(Mapping[K, Located[M_co]], Generic[K, M_co]):
             place = self._places[key]
             if not self._shelf.has(place.oid):
                 self._fetch(place)
-            located = Located(self._shelf.get(place), place.path, place.oid)
+            located = Located(self._shelf.get(self._kind, place), place.path, place.oid)
             self._made[key] = located
         return located
 
@@ -101,7 +94,7 @@ class LazyManifests(Mapping[K, Located[M_co]], Generic[K, M_co]):
     def __len__(self) -> int:
         return len(self._places)
 
-    def _fetch(self, place: Place) -> None:
+    def _fetch(self, place: EntryLike) -> None:
         oids = [place.oid]
         for other in self._rest:
             oids.append(other.oid)
