@@ -17,13 +17,14 @@ from registry_tool.cli.formats.layout import styled
 from registry_tool.cli.overlay import Overlay
 from registry_tool.cli.replacing import replace_file
 from registry_tool.domain.manifest import Manifest
+from registry_tool.domain.subjects import parse_deployment, parse_release
 from registry_tool.errors import (
     InvalidManifests,
     RegistryToolError,
     RepositoryProblem,
     UsageProblem,
 )
-from registry_tool.manifests.loading import load
+from registry_tool.manifests.loading import Loaded, load
 from registry_tool.reconcile.states import DesiredState, read_desired
 
 if TYPE_CHECKING:
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
     from registry_tool.domain.desired import Desired, Located
     from registry_tool.domain.diagnostics import Pointer
     from registry_tool.domain.release import Release
-    from registry_tool.manifests.loading import load
-from registry_tool.manifests.source import Source
+    from registry_tool.manifests.source import Source
 
 M = TypeVar("M", bound=Manifest)
 
@@ -96,12 +96,15 @@ class ManifestEdit:
         return f"the branch {self.options.branch or self.app.repository.head_branch()}"
 
     @cached_property
+    def _loaded(self) -> Loaded:
+        return load(self.source, self.app.cache, jobs=self.app.jobs)
+
+    @property
     def desired(self) -> Desired:
         """The valid manifests that the edit starts from; raises InvalidManifests without a Registry."""
-        loaded = load(self.source, self.app.cache, jobs=self.app.jobs)
-        if loaded.desired is None:
-            raise InvalidManifests(f"{self.where} has no valid Registry", loaded.diagnostics)
-        return loaded.desired
+        if self._loaded.desired is None:
+            raise InvalidManifests(f"{self.where} has no valid Registry", self._loaded.diagnostics)
+        return self._loaded.desired
 
     @cached_property
     def base(self) -> Desired | None:
@@ -117,18 +120,23 @@ class ManifestEdit:
 
     def release(self, text: str) -> Located[Release]:
         """The release that an argument names; raises UsageProblem."""
-        return self._found(lambda desired, where: find_release(desired, text, where))
+        subject = parse_release(text).subject
+        return self._found(subject, lambda desired, where: find_release(desired, text, where))
 
     def deployment(self, text: str) -> Located[Deployment]:
         """The deployment that an argument names; raises UsageProblem."""
-        return self._found(lambda desired, where: find_deployment(desired, text, where))
+        subject = parse_deployment(text).subject
+        return self._found(subject, lambda desired, where: find_deployment(desired, text, where))
 
-    def _found(self, find: Callable[[Desired, str], Located[M]]) -> Located[M]:
+    def _found(self, subject: str, find: Callable[[Desired, str], Located[M]]) -> Located[M]:
         """What `find` finds where the edit starts, with a hint when it is in the work tree only."""
         desired = self.desired
         try:
             return find(desired, self.where)
         except UsageProblem as problem:
+            if subject in self._loaded.held:
+                wrong = [entry for entry in self._loaded.diagnostics if entry.subject == subject]
+                raise InvalidManifests(f"the manifest of {subject} has errors", wrong) from None
             if not self.options.committed or self.app.repository.work_tree is None:
                 raise
             try:

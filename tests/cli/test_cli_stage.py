@@ -96,6 +96,14 @@ def test_an_edit_that_breaks_something_is_refused(cli, registry: RegistryFolder)
     assert (registry.path / RELEASE).read_bytes() == before
 
 
+def test_a_manifest_with_errors_is_not_called_unknown(cli, registry: RegistryFolder) -> None:
+    registry.replace(RELEASE, "stage: candidate", "stage: cnadidate")
+    ran = cli("promote", "minilm/1.0.0")
+    assert ran.code == 1
+    assert f"{RELEASE}:6:10: error[RT104]" in ran.err
+    assert "the manifest of release/minilm/1.0.0/none has errors" in ran.err
+
+
 def test_errors_elsewhere_do_not_stand_in_the_way(cli, registry: RegistryFolder) -> None:
     registry.write("manifests/models/broken.yaml", "kind: Model\n")
     ran = cli("promote", "minilm/1.0.0")

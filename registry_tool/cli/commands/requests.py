@@ -115,5 +115,10 @@ def _wait(app: App, remote: str | None, wanted: list[Wanted]) -> int:
                 app.out(f"{result} {entry.subject}")
                 code |= int(result not in {"succeeded", "delegated"})
         if waiting:
-            time.sleep(POLL_SECONDS)
+            pause()
     return code
+
+
+def pause() -> None:
+    """Leave the reconciler some time before looking again."""
+    time.sleep(POLL_SECONDS)
