@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from registries import RegistryFolder
+
+from registry_tool.cli.main import run
 
 MODELCAR = """\
 apiVersion: registry-tool/v1
@@ -30,24 +36,39 @@ spec:
 """
 
 
-class Applied(RegistryFolder):
-    """A registry folder with the command line at hand, each call a process of its own."""
+class Ran(NamedTuple):
+    """What a command left."""
 
-    def tool(
-        self, *arguments: str, expect: int | None = 0, env: dict[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Applied(RegistryFolder):
+    """A registry folder with the command line at hand."""
+
+    def tool(self, *arguments: str, expect: int | None = 0) -> Ran:
+        """Run a command in this process: much faster, and the same code."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.chdir(self.path), redirect_stdout(out), redirect_stderr(err):
+            code = run(list(arguments))
+        ran = Ran(code, out.getvalue(), err.getvalue())
+        assert "this is a bug" not in ran.stderr
+        assert expect is None or ran.returncode == expect, ran.stdout + ran.stderr
+        return ran
+
+    def kill_at(self, failpoint: str) -> None:
+        """Apply in a process of its own, which kills itself at a failpoint."""
         done = subprocess.run(
-            [sys.executable, "-m", "registry_tool", *arguments],
+            [sys.executable, "-m", "registry_tool", "apply"],
             cwd=self.path,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, "REGISTRY_TOOL_FAILPOINT": failpoint},
             capture_output=True,
             text=True,
             check=False,
         )
-        assert "Traceback" not in done.stderr
-        if expect is not None:
-            assert done.returncode == expect, done.stdout + done.stderr
-        return done
+        reached = done.returncode == -signal.SIGKILL
+        assert reached, f"{failpoint} was not reached: {done.stdout}{done.stderr}"
 
     def json(self, *arguments: str, expect: int = 0) -> Any:
         """The JSON document that a command prints."""
