@@ -126,13 +126,12 @@ class _Load:
         if self._cache is not None:
             keys = [cache_key(run, self._fingerprint) for run in runs]
             known = self._cache.get_many(keys)
-        summaries = {
-            number: Summary.from_bytes(known[key])
-            for number, key in enumerate(keys)
-            if key in known
-        }
+        summaries = {number: _summary(known.get(key)) for number, key in enumerate(keys)}
         missing = [
-            entry for number, run in enumerate(runs) if number not in summaries for entry in run
+            entry
+            for number, run in enumerate(runs)
+            if summaries.get(number) is None
+            for entry in run
         ]
         results = self._results(missing)
         for number, run in enumerate(runs):
@@ -173,7 +172,10 @@ class _Load:
             for key, value in found.items():
                 oid = key.partition(":")[0]
                 head, _, body = value.partition(b"\n")
-                kind, names = json.loads(head)
+                try:
+                    kind, names = json.loads(head)
+                except ValueError:
+                    continue  # a damaged cache only costs time
                 results[oid] = Identity(kind, tuple(names))
                 self._shelf.keep_body(oid, body)
         wanted = [oid for oid in reversed(paths) if oid not in results]
@@ -270,6 +272,14 @@ _FIELDS = {
     "deployments": "Deployment",
     "api_keys": "ApiKey",
 }
+
+
+def _summary(data: bytes | None) -> Summary | None:
+    """What the cache remembers of a run; nothing when it is damaged."""
+    try:
+        return Summary.from_bytes(data) if data is not None else None
+    except ValueError:
+        return None
 
 
 def _unplaced(finding: Finding) -> Diagnostic:

@@ -80,19 +80,22 @@ class _Reader:
         self._first.append(file)
 
     def get(self, file: _File) -> AnyRecord:
-        record = self._records.get(file.oid)
-        if record is None:
-            if file.oid not in self._bodies:
-                together, self._first = [*self._first, file], []
-                self._fetch(together)
-            record = self._records.get(file.oid) or self._restored(file)
-        return record
+        """The record in a file; raises InvalidManifests."""
+        if file.oid not in self._records and file.oid not in self._bodies:
+            together, self._first = [*self._first, file], []
+            self._fetch(together)
+        if file.oid not in self._records:
+            self._restore(file)
+        return self._records[file.oid]
 
-    def _restored(self, file: _File) -> AnyRecord:
+    def _restore(self, file: _File) -> None:
         body = self._bodies.pop(file.oid)
-        record = cast(AnyRecord, _validated(str(json.loads(body)["kind"]), body))
-        self._records[file.oid] = record
-        return record
+        try:
+            record = cast(AnyRecord, _validated(str(json.loads(body)["kind"]), body))
+            self._records[file.oid] = record
+        except (ValueError, KeyError, TypeError):  # a damaged cache only costs time
+            for oid, data in self._read([file.oid]):
+                self._records[oid] = parse_record(file.path, data)
 
     def _fetch(self, files: list[_File]) -> None:
         paths = {file.oid: file.path for file in files if file.oid not in self._records}

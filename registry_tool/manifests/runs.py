@@ -36,8 +36,10 @@ class Summary:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Summary:
-        """The inverse of `to_bytes`."""
+        """The inverse of `to_bytes`; raises ValueError."""
         kinds, misplaced = json.loads(data)
+        if not isinstance(kinds, dict) or not isinstance(misplaced, list):
+            raise ValueError("not a summary")
         return cls(kinds, misplaced)
 
 

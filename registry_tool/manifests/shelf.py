@@ -48,20 +48,25 @@ class Shelf:
             for key, value in found.items():
                 self._bodies[key.partition(":")[0]] = value.partition(b"\n")[2]
             wanted = [oid for oid in wanted if oid not in self._bodies]
-        for oid, data in self._source.read(wanted):
-            checked = read_manifest("", data)
-            if isinstance(checked, Valid) and checked.manifest is not None:
-                self._made[oid] = checked.manifest
+        self._read(wanted)
 
     def get(self, kind: str, place: EntryLike) -> Manifest:
         """The manifest of that kind in a file."""
-        manifest = self._made.get(place.oid)
-        if manifest is None:
-            if place.oid not in self._bodies:
-                self.fetch([place.oid])
-            manifest = self._made.get(place.oid) or restore(kind, self._bodies.pop(place.oid))
-            self._made[place.oid] = manifest
-        return manifest
+        oid = place.oid
+        if not self.has(oid):
+            self.fetch([oid])
+        if oid not in self._made:
+            try:
+                self._made[oid] = restore(kind, self._bodies.pop(oid))
+            except ValueError:
+                self._read([oid])  # a damaged cache only costs time
+        return self._made[oid]
+
+    def _read(self, oids: list[str]) -> None:
+        for oid, data in self._source.read(oids):
+            checked = read_manifest("", data)
+            if isinstance(checked, Valid) and checked.manifest is not None:
+                self._made[oid] = checked.manifest
 
 
 class LazyManifests(Mapping[K, Located[M_co]], Generic[K, M_co]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any, NamedTuple, cast
 
 from pydantic import BaseModel, ValidationError
@@ -130,9 +131,7 @@ def _wrong_kind(value: Json, document: Document, kinds: dict[str, type[Manifest]
         help = "begin with apiVersion: and kind:"
         return [Trouble("RT014", (), f"a manifest must be a mapping, not {seen.described}", help)]
     if "kind" not in value:
-        near = did_you_mean("kind", (key for key in value if key.lower() == "kind"))
-        help = 'write "kind" in lower case' if near else f'add "kind: …", one of {", ".join(kinds)}'
-        return [Trouble("RT102", ("kind",), 'a manifest needs "kind"', help, True)]
+        return [_no_kind(value, kinds)]
     kind = value["kind"]
     if isinstance(kind, str) and kind in kinds:
         return []
@@ -145,6 +144,17 @@ def _wrong_kind(value: Json, document: Document, kinds: dict[str, type[Manifest]
     if "apiVersion" in value and value["apiVersion"] != "registry-tool/v1":
         troubles.append(unsupported_version(seen_at(document, ("apiVersion",))))
     return troubles
+
+
+def _no_kind(value: dict[str, Json], kinds: dict[str, type[Manifest]]) -> Trouble:
+    others = {key.lower(): key for key in value if key not in {"apiVersion", "metadata", "spec"}}
+    near = get_close_matches("kind", others, n=1)
+    if near:
+        key = others[near[0]]
+        message = f'unknown field "{key}", and a manifest needs "kind"'
+        return Trouble("RT101", (key,), message, 'did you mean "kind"?', True)
+    help = f'add "kind: …", one of {", ".join(kinds)}'
+    return Trouble("RT102", ("kind",), 'a manifest needs "kind"', help, True)
 
 
 def _near_kind(kind: Json, kinds: dict[str, type[Manifest]]) -> str | None:

@@ -376,6 +376,19 @@ def test_a_cache_that_forgot_half_of_it_is_no_problem() -> None:
     assert contents(warm) == cold
 
 
+@pytest.mark.parametrize(
+    "garbage", [b"", b"{", b"[1, 2]", b"\xff", b'["Model", ["x"]]\n{"kind": 1}']
+)
+def test_a_damaged_cache_only_costs_time(garbage: bytes) -> None:
+    files, cache = many(50), MemoryCache()
+    cold = contents(load(DictSource(files), cache))
+    bodies = {key: value for key, value in cache.items.items() if not key.startswith("run-")}
+    heads = {key: value.partition(b"\n")[0] + b"\n" + garbage for key, value in bodies.items()}
+    for damaged in (dict.fromkeys(cache.items, garbage[:5]), heads):
+        cache.items = damaged
+        assert contents(load(DictSource(files), cache)) == cold
+
+
 def test_processes_give_the_same_result() -> None:
     files = bad(many(1600))
     assert contents(load(DictSource(files))) == contents(load(DictSource(files), jobs=2))

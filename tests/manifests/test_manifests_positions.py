@@ -8,8 +8,13 @@ from __future__ import annotations
 import re
 
 import pytest
+from manifests_samples import FULL
 
-from registry_tool.manifests.validating import Invalid, read_manifest
+from registry_tool.domain.diagnostics import Pointer
+from registry_tool.domain.kinds import MANIFEST_KINDS
+from registry_tool.manifests.document import Scalar, walk
+from registry_tool.manifests.reading import read_document
+from registry_tool.manifests.validating import Invalid, Valid, read_manifest
 
 HEAD = "apiVersion: registry-tool/v1\n"
 
@@ -85,7 +90,7 @@ CASES: dict[str, str] = {
     "a word as the document": "⟦RT014⟧hello\n",
     # --- envelope ---
     "no kind": f"⟦RT102⟧{HEAD}spec: {{}}\n",
-    "kind in upper case": f"⟦RT102⟧{HEAD}Kind: Model\n",
+    "kind in upper case": f"{HEAD}⟦RT101⟧Kind: Model\n",
     "no apiVersion": "⟦RT102⟧kind: Model\nmetadata: {name: x}\nspec: {storage_path: /x}\n",
     "unknown kind": f"{HEAD}kind: ⟦RT105⟧Modell\n",
     "kind in lower case": f"{HEAD}kind: ⟦RT105⟧model\n",
@@ -207,6 +212,46 @@ def test_errors_are_where_a_person_has_to_look(name: str) -> None:
     assert found == places
     for entry in result.diagnostics:
         assert entry.source_line == data.decode().split("\n")[entry.span.line - 1].rstrip("\r")
+
+
+def leaves() -> list[tuple[str, Pointer]]:
+    """Every value of every sample that a type says something about."""
+    found = []
+    for kind in MANIFEST_KINDS:
+        for pointer, node in walk(read_document(FULL[kind]).root):
+            is_free = any(step in {"metadata", "params"} for step in pointer[1:])
+            if isinstance(node, Scalar) and not is_free:
+                found.append((kind, pointer))
+    return found
+
+
+@pytest.mark.parametrize(("kind", "pointer"), leaves())
+def test_a_value_of_the_wrong_type_is_shown_wherever_it_is(kind: str, pointer: Pointer) -> None:
+    document = read_document(FULL[kind])
+    region = document.region(pointer)
+    text = f"{document.text[: region.start]}[[]]{document.text[region.end :]}"
+    result = read_manifest("m.yaml", text.encode())
+    assert isinstance(result, Invalid)
+    expected = document.span(region)
+    assert [(entry.span.line, entry.span.column) for entry in result.diagnostics] == [
+        (expected.line, expected.column)
+    ]
+
+
+@pytest.mark.parametrize(("kind", "pointer"), leaves())
+def test_a_mistyped_key_is_shown_wherever_it_is(kind: str, pointer: Pointer) -> None:
+    while not isinstance(pointer[-1], str):
+        pointer = pointer[:-1]
+    document = read_document(FULL[kind])
+    region = document.region(pointer, on_key=True)
+    text = f"{document.text[: region.start]}{pointer[-1]}ß{document.text[region.end :]}"
+    result = read_manifest("m.yaml", text.encode())
+    if isinstance(result, Valid):
+        assert pointer[-2] in {"annotations", "env", "labels"}
+        return
+    expected = document.span(region)
+    places = {(entry.span.line, entry.span.column) for entry in result.diagnostics}
+    assert (expected.line, expected.column) in places
 
 
 def test_not_utf8() -> None:

@@ -86,6 +86,13 @@ def test_a_cache_saves_reading() -> None:
     assert reader.calls == []
 
 
+def test_a_damaged_cache_only_costs_reading() -> None:
+    source, cache = DictSource(FILES), Cache()
+    expected = list(load_recorded(None, source.entries(), source.read, cache).requests)
+    cache.update(dict.fromkeys(cache, b'{"kind": "Build"}'))
+    assert list(load_recorded(None, source.entries(), source.read, cache).requests) == expected
+
+
 def test_no_records_yet() -> None:
     recorded = load_recorded(None, [], Reader(DictSource({})))
     assert (dict(recorded.builds), dict(recorded.deployments), list(recorded.requests)) == (
