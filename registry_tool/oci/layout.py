@@ -17,6 +17,7 @@ import fcntl
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -124,10 +125,16 @@ class LayoutStore:
         failpoints.reach("image-tagged")
 
     def has_blob(self, repository: str, digest: str) -> bool:
+        return self.blob_size(repository, digest) is not None
+
+    def blob_size(self, repository: str, digest: str) -> int | None:
         try:
-            return self.blob_path(repository, digest).is_file()
+            found = self.blob_path(repository, digest).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except OSError as problem:
             raise self._translated(problem) from problem
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def blob_path(self, repository: str, digest: str) -> Path:
         """Where a blob is, or would be."""

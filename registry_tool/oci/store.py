@@ -51,6 +51,9 @@ class ImageStore(Protocol):
     def has_blob(self, repository: str, digest: str) -> bool:
         """Whether a layer or config is in the repository, complete."""
 
+    def blob_size(self, repository: str, digest: str) -> int | None:
+        """Bytes of a layer or config in the repository; None when it is not there."""
+
     def mount_blob(self, repository: str, digest: str, source: str | None = None) -> bool:
         """Take a blob from another repository without moving bytes; True when it is there now.
 

@@ -114,8 +114,10 @@ def test_a_blob_is_written_once_and_never_read_again(store: LayoutStore) -> None
 def test_a_mount_moves_no_bytes(store: LayoutStore) -> None:
     digest = put_blob(store, "minilm", b"weights")
     assert not store.has_blob("bert", digest)
+    assert store.blob_size("bert", digest) is None
     assert store.mount_blob("bert", digest)
     assert store.has_blob("bert", digest)
+    assert store.blob_size("bert", digest) == len(b"weights")
     assert store.blob_path("bert", digest).samefile(store.blob_path("minilm", digest))
     assert not store.mount_blob("bert", digest_of(b"unknown"))
 
