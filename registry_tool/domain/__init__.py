@@ -1,1 +1,1 @@
-"""Frozen types and their rules. Standard library, pydantic and semver only; no I/O, no clock."""
+"""Frozen types and their rules. Standard library, pydantic, semver and pathspec only; no I/O, no clock."""

@@ -26,7 +26,7 @@ from registry_tool.errors import (
     LeaseLost,
 )
 from registry_tool.manifests.writing import to_yaml
-from registry_tool.planning.keys import build_key, labels
+from registry_tool.planning.keys import build_key, builder_name, labels
 from registry_tool.reconcile.effects import Effects
 from registry_tool.reconcile.failing import with_retries
 from registry_tool.reconcile.redaction import error_excerpt, redact
@@ -130,7 +130,7 @@ class Building:
     def _attempt(self, action: Action, order: BuildOrder) -> BuildAttempt:
         effects = self._effects
         started = effects.now()
-        name = "native" if order.template.image is not None else "docker"
+        name = builder_name(self._desired.registry.manifest, order.template)
         built: BuiltRelease | None = None
         failure: ActionFailed | None = None
         problem: EnvironmentProblem | None = None

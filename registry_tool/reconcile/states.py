@@ -61,7 +61,7 @@ def read_desired(
     diagnostics = loaded.diagnostics
     held = loaded.held
     if loaded.desired is not None:
-        findings = check(loaded.desired, before, loaded.paths)
+        findings = check(loaded.desired, before, loaded.paths, loaded.held)
         diagnostics += locate(source, findings)
         held |= {
             entry.subject

@@ -67,7 +67,9 @@ def test_without_example_only_the_registry_is_declared(anywhere, tmp_path: Path)
     ]
     assert f'- "{tmp_path}/models"\n' in (root / "manifests/registry.yaml").read_text()
     assert "it does not exist on this machine yet" in ran.err
-    assert anywhere("--repo", root, "plan").out.endswith("No changes.\n")
+    assert anywhere("--repo", root, "plan").out.endswith(
+        "No changes.\nPlan: 0 to build, 0 to deploy, 0 to remove.\n"
+    )
 
 
 def test_storage_may_be_a_url_and_then_there_is_no_example(anywhere, tmp_path: Path) -> None:

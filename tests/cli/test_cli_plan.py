@@ -35,7 +35,7 @@ def test_exit_code_without_actions(anywhere, empty_registry: RegistryFolder) -> 
     empty_registry.commit("Begin")
     ran = anywhere("--repo", empty_registry.path, "plan", "--exit-code")
     assert ran.code == 0
-    assert ran.out.endswith("No changes.\n")
+    assert ran.out.endswith("No changes.\nPlan: 0 to build, 0 to deploy, 0 to remove.\n")
 
 
 def test_a_release_without_lock_is_skipped(cli, registry: RegistryFolder) -> None:

@@ -67,7 +67,10 @@ def test_text_has_a_legend_reasons_bytes_skips_and_totals() -> None:
 
 def test_text_of_an_empty_plan_says_no_changes() -> None:
     shown = plan_text.format_plan(Plan.of(HEAD, None, [], []), color=False)
-    assert shown == "Manifests aaaaaaaaaaaa, records none yet\n\nNo changes.\n"
+    assert (
+        shown
+        == "Manifests aaaaaaaaaaaa, records none yet\n\nNo changes.\nPlan: 0 to build, 0 to deploy, 0 to remove.\n"
+    )
 
 
 def test_markdown_starts_with_the_totals_and_lists_every_action() -> None:

@@ -12,7 +12,7 @@ _STYLES = {"create": "green", "update": "yellow", "delete": "red"}
 
 
 def format_plan(plan: Plan, *, color: bool) -> str:
-    """The whole plan; its last line is the totals, or ``No changes.``."""
+    """The whole plan; its last line is the totals."""
     lines = [
         f"Manifests {plan.head[:12]}, records {plan.base[:12] if plan.base else 'none yet'}",
         "",
@@ -29,14 +29,14 @@ def format_plan(plan: Plan, *, color: bool) -> str:
         lines += ["Skipped:"]
         lines += [f"  {entry.subject}: {printable(entry.reason)}" for entry in plan.skipped]
         lines += [""]
+    if not plan.actions:
+        lines.append("No changes.")
     lines.append(styled(totals(plan), "bold", color))
     return "\n".join(lines) + "\n"
 
 
 def totals(plan: Plan) -> str:
-    """``Plan: 2 to build, 1 to deploy, 0 to remove.``, or ``No changes.``."""
-    if not plan.actions:
-        return "No changes."
+    """``Plan: 2 to build, 1 to deploy, 0 to remove.``."""
     summary = plan.summary
     return (
         f"Plan: {summary.build} to build, {summary.deploy} to deploy, {summary.undeploy} to remove."
