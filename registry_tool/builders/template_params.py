@@ -34,19 +34,23 @@ class ParameterSchema:
         self._schema: dict[str, Any] = {"type": "object", **schema}
         if not _OPEN & self._schema.keys():
             self._schema["additionalProperties"] = False
+        self._is_empty = not schema
         self._validator: Draft202012Validator | None = None
         self._known: dict[bytes, Mapping[str, Any]] = {}
 
     def check(self) -> None:
         """Refuse a schema that is none; raises TemplateProblem (RT403)."""
-        self._compiled()
+        # Importing the validator takes longer than checking a thousand releases.
+        if not self._is_empty:
+            self._compiled()
 
     def effective(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """The given values with defaults filled in; raises TemplateProblem (RT402, RT403)."""
         key = canonical_json(given)
         if key not in self._known:
             filled = _filled(self._schema, given)
-            raise_all(list(self._problems(given, filled)))
+            if given or not self._is_empty:
+                raise_all(list(self._problems(given, filled)))
             self._known[key] = filled
         return self._known[key]
 

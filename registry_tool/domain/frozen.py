@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -21,3 +23,7 @@ class Frozen(BaseModel):
         defer_build=True,
         allow_inf_nan=False,
     )
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Itself: nobody changes it, and pydantic copies a default for every instance."""
+        return self

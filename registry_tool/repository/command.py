@@ -9,21 +9,27 @@ configuration. Both keep the object directories and the quarantine that a server
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from subprocess import PIPE, Popen, TimeoutExpired
-from typing import TYPE_CHECKING, Final, cast
+from subprocess import PIPE, Popen, TimeoutExpired, run
+from typing import Final, cast
 
 from registry_tool.errors import RepositoryProblem
 from registry_tool.repository.problems import git_failed, missing_git
 
-if TYPE_CHECKING:
-    from git.cmd import Git
-
 MINIMUM_VERSION: Final = (2, 38)
 _PATIENCE = 10.0
+_VERSION = re.compile(rb"git version (\d+)\.(\d+)")
+_READS: Final = frozenset(
+    (
+        "cat-file", "config", "diff-files", "diff-index", "diff-tree", "for-each-ref", "log",
+        "ls-files", "ls-tree", "merge-base", "remote", "rev-parse", "symbolic-ref", "version",
+    )
+)  # fmt: skip
+"""Verbs that are started without GitPython: importing it takes longer than most questions do."""
 
 _ISOLATED_CONFIG: Final = {
     "core.hooksPath": os.devnull,
@@ -102,24 +108,28 @@ def encode(text: str) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _program() -> type[Git]:
-    """GitPython's command class, once Git was found to be new enough."""
+def _program() -> str:
+    """The git program, once it was found to be new enough."""
+    executable = os.environ.get("GIT_PYTHON_GIT_EXECUTABLE") or "git"
     try:
-        from git.cmd import Git
-    except ImportError as problem:
+        answer = run([executable, "version"], capture_output=True, check=False).stdout
+    except OSError as problem:
         raise missing_git("it was not found") from problem
-    version = Git().version_info
-    if version[:2] < MINIMUM_VERSION:
-        raise missing_git(f"this is version {'.'.join(map(str, version))}")
-    return Git
+    found = _VERSION.match(answer)
+    if found is None:
+        raise missing_git(f"{executable} does not say its version")
+    version = (int(found[1]), int(found[2]))
+    if version < MINIMUM_VERSION:
+        raise missing_git(f"this is version {found[1].decode()}.{found[2].decode()}")
+    return executable
 
 
 class GitCommand:
     """Runs git in one directory, with `location` (GIT_DIR and the like) in its environment."""
 
     def __init__(self, directory: Path, location: Mapping[str, str]) -> None:
-        self._git = _program()(directory)
-        self._executable = str(self._git.GIT_PYTHON_GIT_EXECUTABLE)
+        self._executable = _program()
+        self._directory = directory
         self._isolated = {**_isolated_environment(), **location}
         self._operator = {**_operator_environment(), **location}
 
@@ -159,18 +169,43 @@ class GitCommand:
         return self._start(arguments, {**self._isolated, **(environment or {})})
 
     def _start(self, arguments: tuple[str, ...], environment: Mapping[str, str]) -> Popen[bytes]:
-        from git.exc import GitCommandNotFound
-
         try:
-            wrapper = self._git.execute(
-                [self._executable, *arguments], istream=PIPE, as_process=True, env=environment
-            )
-        except GitCommandNotFound as problem:
+            if arguments[0] in _READS:
+                return self._start_reading(arguments, environment)
+            return self._start_changing(arguments, environment)
+        except FileNotFoundError as problem:
             raise missing_git("it was not found") from problem
         except (OSError, ValueError) as problem:
             raise RepositoryProblem(
                 f"git {arguments[0]} cannot be started: {problem}", code="RT605"
             ) from problem
+
+    def _start_reading(
+        self, arguments: tuple[str, ...], environment: Mapping[str, str]
+    ) -> Popen[bytes]:
+        # As GitPython does: messages are understood in English only.
+        variables = {**os.environ, "LANGUAGE": "C", "LC_ALL": "C", **environment}
+        return Popen(
+            [self._executable, *arguments],
+            cwd=self._directory,
+            env=variables,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+
+    def _start_changing(
+        self, arguments: tuple[str, ...], environment: Mapping[str, str]
+    ) -> Popen[bytes]:
+        from git.cmd import Git
+        from git.exc import GitCommandNotFound
+
+        try:
+            wrapper = Git(self._directory).execute(
+                [self._executable, *arguments], istream=PIPE, as_process=True, env=dict(environment)
+            )
+        except GitCommandNotFound as problem:
+            raise FileNotFoundError(str(problem)) from problem
         process = cast("Popen[bytes]", wrapper.proc)
         # The wrapper would terminate the process once it is collected.
         wrapper.proc = None
