@@ -26,6 +26,7 @@ from registry_tool.errors import (
 )
 from registry_tool.manifests.loading import Loaded, load
 from registry_tool.reconcile.states import DesiredState, read_desired
+from registry_tool.repository.editing import commit_files
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -267,7 +268,7 @@ class ManifestEdit:
         """Commit the changes; a line that says so."""
         text = self.options.message or message
         name = self.options.branch or self.app.repository.head_branch()
-        oid = self.app.repository.commit_files(changed, text, branch=self.options.branch)
+        oid = commit_files(self.app.repository, changed, text, branch=self.options.branch)
         return f"committed {oid[:12]} on {name}: {text.splitlines()[0]}"
 
     def _write(self, changed: Mapping[str, bytes]) -> None:

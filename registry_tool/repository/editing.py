@@ -17,13 +17,16 @@ _FEW = 20
 
 
 def commit_files(
-    repository: Repository, changes: Mapping[str, bytes | None], message: str, branch: str | None
+    repository: Repository,
+    changes: Mapping[str, bytes | None],
+    message: str,
+    branch: str | None = None,
 ) -> str:
-    """Commit files (None removes one) on top of a branch and return the commit's oid.
+    """Commit exactly these files (None removes one) on top of a branch; returns its new tip.
 
-    The identity and signing settings are the operator's. The index entries of these paths follow
-    when the branch is the one that is checked out; work-tree files are the caller's, and all other
-    changes stay as they are.
+    `branch` defaults to the checked-out one; a new one starts at HEAD and is not checked out. The identity and signing
+    settings are the operator's. The index entries of these paths follow when the branch is the one that is checked out;
+    work-tree files are the caller's, and all other changes stay as they are.
     """
     current = repository.head_branch()
     name = branch or current

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -288,19 +288,6 @@ class Repository:
         if node is None or not node.mode.startswith("10"):
             return None
         return self.reader.get(node.oid).data
-
-    def commit_files(
-        self, changes: Mapping[str, bytes | None], message: str, branch: str | None = None
-    ) -> str:
-        """Commit exactly these files (None removes one) on top of a branch; returns its new tip.
-
-        `branch` defaults to the checked-out one; a new one starts at HEAD and is not checked out.
-        The caller writes the files of the work tree; their index entries are set here, and other
-        staged changes stay staged.
-        """
-        from registry_tool.repository.editing import commit_files
-
-        return commit_files(self, changes, message, branch)
 
     def _verify(self, expression: str) -> str | None:
         arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options", expression)

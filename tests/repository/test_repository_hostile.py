@@ -10,6 +10,7 @@ import pytest
 from git_folder import GitFolder
 
 from registry_tool.domain.recorded import REQUESTS_FOLDER
+from registry_tool.repository.editing import commit_files
 from registry_tool.repository.lease import Lease
 from registry_tool.repository.receive import refused_updates
 from registry_tool.repository.recorder import PendingRecord, Recorder
@@ -126,7 +127,7 @@ def test_nothing_of_a_repository_runs(
                 {"deploy/staging": {"compose.yaml": b"services: {}\n"}},
                 revision=repository.revision(),
             )
-        repository.commit_files({"manifests/registry.yaml": b"x\n"}, "Edit")
+        commit_files(repository, {"manifests/registry.yaml": b"x\n"}, "Edit")
 
     assert not trap.exists()
     children = []

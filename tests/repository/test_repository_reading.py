@@ -12,6 +12,7 @@ from git_folder import GitFolder
 from registry_tool.domain.revisions import Revision
 from registry_tool.errors import RepositoryProblem
 from registry_tool.repository import command
+from registry_tool.repository.editing import commit_files
 from registry_tool.repository.history import Change
 from registry_tool.repository.repository import Repository
 
@@ -356,14 +357,14 @@ def test_a_repository_with_sha256(tmp_path: Path, open_repository: Open) -> None
     assert repository.work_tree_snapshot().entries() == (entry,)
     assert list(repository.read_blobs([entry.oid])) == [(entry.oid, b"kind: Registry\n")]
     assert [change.status for change in repository.changed_paths(None, tip)] == ["A"]
-    new = repository.commit_files({"manifests/more.yaml": b"more\n"}, "More")
+    new = commit_files(repository, {"manifests/more.yaml": b"more\n"}, "More")
     assert repository.blob_at(new, "manifests/more.yaml") == b"more\n"
 
 
 def test_making_a_repository_twice_leaves_it_as_it_is(tmp_path: Path) -> None:
     with Repository.create(tmp_path / "new", branch="trunk") as repository:
         assert repository.head_branch() == "trunk"
-        oid = repository.commit_files({"manifests/registry.yaml": b"x\n"}, "First")
+        oid = commit_files(repository, {"manifests/registry.yaml": b"x\n"}, "First")
     with Repository.create(tmp_path / "new", branch="other") as repository:
         assert repository.revision() == Revision("trunk", oid)
     with Repository.create(tmp_path / "bare.git", bare=True) as repository:

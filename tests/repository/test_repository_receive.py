@@ -8,6 +8,7 @@ import pytest
 from git_folder import GitFolder
 
 from registry_tool.domain.recorded import LEASE_REF, RECORDS_BRANCH
+from registry_tool.repository.editing import commit_files
 from registry_tool.repository.receive import (
     configured_recorders,
     parse_receive_lines,
@@ -43,7 +44,7 @@ def push(repository: Repository, recorded: str) -> Make:
 
     def make(changes: dict[str, bytes | None]) -> RefUpdate:
         repository.command.run("update-ref", "refs/heads/attempt", recorded)
-        new = repository.commit_files(changes, "By hand", branch="attempt")
+        new = commit_files(repository, changes, "By hand", branch="attempt")
         return RefUpdate(recorded, new, RECORDS_BRANCH)
 
     return make

@@ -11,6 +11,7 @@ from git_folder import FakeClock, GitFolder
 from registry_tool.domain.recorded import LEASE_REF, RECORDS_BRANCH
 from registry_tool.domain.revisions import Revision
 from registry_tool.errors import LeaseLost, RepositoryProblem
+from registry_tool.repository.editing import commit_files
 from registry_tool.repository.lease import Lease
 from registry_tool.repository.recorder import Appended, PendingRecord, Recorder
 from registry_tool.repository.repository import Repository
@@ -79,7 +80,8 @@ def test_sequences_follow_the_highest_in_each_folder(repository: Repository) -> 
 
 def test_a_gap_is_never_filled_and_foreign_files_do_not_count(repository: Repository) -> None:
     recorder = Recorder(repository, None)
-    repository.commit_files(
+    commit_files(
+        repository,
         {
             f"{BUILDS}/000041-aaaaaaaaaaaa.yaml": b"x\n",
             f"{BUILDS}/999999-README.yaml": b"x\n",

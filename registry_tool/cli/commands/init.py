@@ -24,6 +24,7 @@ from registry_tool.errors import (
     UsageProblem,
 )
 from registry_tool.manifests.loading import load
+from registry_tool.repository.editing import commit_files
 from registry_tool.repository.hooks import install_client
 from registry_tool.repository.repository import Repository
 from registry_tool.storage.storage import Storage
@@ -191,7 +192,7 @@ def _commit(app: App, repository: Repository, files: Mapping[str, bytes]) -> boo
     if not new:
         return False
     message = "Set up the model registry" if tip is None else "Add files of the model registry"
-    oid = repository.commit_files(new, message)
+    oid = commit_files(repository, new, message)
     app.out(f"committed {oid[:12]} on {repository.head_branch()}: {message}")
     return True
 
