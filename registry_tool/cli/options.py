@@ -27,3 +27,8 @@ def rev_option(
 ) -> Callable[[Command], Command]:
     """`--rev REV`."""
     return click.option("--rev", metavar="REV", help=text)
+
+
+label_option = click.option(
+    "--label", "labels", metavar="KEY=VALUE", multiple=True, help="A label; may be repeated."
+)
