@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from registry_tool.domain.progress import Progress
 from registry_tool.domain.records import BuiltImage, BuiltLayer, BytesMoved
-from registry_tool.domain.release import ArtifactLockSpec
+from registry_tool.domain.release import ArtifactLockSpec, LockedLayer
 from registry_tool.domain.subjects import ReleaseId
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ class BuildOrder:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "platforms", tuple(sorted(set(self.platforms))))
+
+    @property
+    def payload(self) -> tuple[LockedLayer, ...]:
+        """The locked layers that are put into the image as they are."""
+        return self.template.payload(self.lock)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def publish_weights(
     """
     missing = [
         layer
-        for layer in order.lock.layers
+        for layer in order.payload
         if not take_blob(store, order.release.model, layer.digest, check)
     ]
     if not missing:

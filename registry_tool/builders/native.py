@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from registry_tool.builders.assembling import ImageLayer, Part, PlatformImage, weights_layer
+from registry_tool.builders.build_log import BuildLog
 from registry_tool.builders.interface import BuildOrder, BuiltRelease, Check
 from registry_tool.builders.layer_streams import publish_layer, publish_weights, take_blob
 from registry_tool.builders.native_layers import (
@@ -59,7 +60,7 @@ class _Assembly:
             image = PlatformImage.on(self.base.config, self.base.layers)
         below = [_on_top(Part.TEMPLATE, self.files)] if self.files else []
         above = [_on_top(Part.DIRECTORIES, self.directories)] if self.directories else []
-        weights = [weights_layer(layer) for layer in order.lock.layers]
+        weights = [weights_layer(layer) for layer in order.payload]
         return image.with_layers([*below, *weights, *above]).with_settings(_settings(order, recipe))
 
 
@@ -112,7 +113,7 @@ class NativeBuilder:
         if adopted is not None:
             progress.message(f"{order.release}: adopted from the store")
             return adopted
-        log = _Log(order)
+        log = BuildLog(order)
         try:
             return self._build(order, store, storage, progress, check, log)
         except BuildFailed as problem:
@@ -126,7 +127,7 @@ class NativeBuilder:
         storage: Storage,
         progress: Progress,
         check: Check,
-        log: _Log,
+        log: BuildLog,
     ) -> BuiltRelease:
         recipe = order.template.image
         if recipe is None:
@@ -139,7 +140,7 @@ class NativeBuilder:
         repository = order.release.model
         _take_bases(assemblies, store, repository, check)
         uploaded = publish_weights(order, store, storage, progress, check)
-        for locked in order.lock.layers:
+        for locked in order.payload:
             log.layer("locked files", locked.digest, locked.size, locked.digest in uploaded)
         made = {layer.digest: layer for each in assemblies for _, layer in each.layers}
         for layer in made.values():
@@ -157,7 +158,7 @@ class NativeBuilder:
         recipe: ImageRecipe,
         store: ImageStore,
         platform: str,
-        log: _Log,
+        log: BuildLog,
     ) -> _Assembly:
         base = None if recipe.base == SCRATCH else _open_base(store, recipe.base, platform)
         log.line(f"base for {platform}: {recipe.base}")
@@ -168,30 +169,10 @@ class NativeBuilder:
             tree = base.file_tree(entries)
             self._entries = entries if len(entries) <= _CACHED_LAYERS else {}
         files = placed_files(order.template.files, tree)
-        paths = (*(file.path for file in files), *weights_paths(order.lock, tree))
+        locked = weights_paths(order.lock.target, order.payload, tree)
+        paths = (*(file.path for file in files), *locked)
         check_together(paths)
         return _Assembly(base, platform, files_layer(files), directories_layer(paths, tree))
-
-
-class _Log:
-    """What was done, line by line."""
-
-    def __init__(self, order: BuildOrder) -> None:
-        self._lines = [
-            f"{order.release.subject} with template {order.template.name}",
-            f"build key {order.key}",
-        ]
-
-    def line(self, text: str) -> None:
-        """One more line."""
-        self._lines.append(text)
-
-    def layer(self, what: str, digest: str, size: int, written: bool) -> None:
-        """A layer, and where it came from."""
-        self.line(f"{what}: {digest}, {size} bytes, {'written' if written else 'in the store'}")
-
-    def __str__(self) -> str:
-        return "\n".join(self._lines) + "\n"
 
 
 def _open_base(store: ImageStore, base: str, platform: str) -> ImageView:

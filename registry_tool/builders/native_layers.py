@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from registry_tool.builders.template_files import RenderedFile
-from registry_tool.domain.release import ArtifactLockSpec
+from registry_tool.domain.release import LockedLayer
 from registry_tool.errors import BuildFailed, StoreProblem
 from registry_tool.oci.file_tree import FileTree, Kind, Node
 from registry_tool.oci.tar import BUFFER_SIZE, Chunk, Member, layer_chunks, layer_size, member_path
@@ -69,18 +69,20 @@ def placed_files(files: Sequence[RenderedFile], base: FileTree | None) -> tuple[
     return tuple(replace(file, path=_placed(file.path, base)) for file in files)
 
 
-def weights_paths(lock: ArtifactLockSpec, base: FileTree | None) -> tuple[str, ...]:
-    """Absolute paths of the locked files; raises BuildFailed where they do not fit on the base.
+def weights_paths(
+    target: str, layers: Sequence[LockedLayer], base: FileTree | None
+) -> tuple[str, ...]:
+    """Absolute paths of the files in locked layers; raises BuildFailed where they do not fit on the base.
 
     Locked layers have their digests and cannot be moved, so no link may be on their way.
     """
-    paths = tuple("/" + member_path(lock.target, file.path) for file in lock.files)
+    paths = tuple("/" + member_path(target, path) for layer in layers for path in layer.files)
     if base is None:
         return paths
     for path in paths:
         placed = _placed(path, base)
         if placed != path:
-            raise _behind_link(lock.target, path, placed, base)
+            raise _behind_link(target, path, placed, base)
     return paths
 
 

@@ -184,7 +184,7 @@ def _finished(
 
 
 def _as_ordered(store: ImageStore, order: BuildOrder, image: PlatformImage) -> bool:
-    locked = [(layer.digest, layer.size) for layer in order.lock.layers]
+    locked = [(layer.digest, layer.size) for layer in order.payload]
     weights = [
         (layer.digest, layer.size) for layer in image.layers if part_of(layer) is Part.WEIGHTS
     ]

@@ -21,8 +21,9 @@ from registry_tool.domain.build_template import BaseImage, ImageRecipe
 from registry_tool.domain.desired import TemplateSource
 from registry_tool.domain.digests import canonical_json, canonical_sha256, digest_of
 from registry_tool.domain.model import Model
-from registry_tool.domain.release import Release
+from registry_tool.domain.release import ArtifactLockSpec, LockedLayer, Release
 from registry_tool.domain.storage import image_path_problem
+from registry_tool.oci.packing import is_context
 
 if TYPE_CHECKING:
     from registry_tool.builders.native_layers import NativeLayer
@@ -67,6 +68,21 @@ class RenderedTemplate:
     def builder(self) -> str:
         """Which builder the template is written for: ``native`` or ``docker``."""
         return "docker" if self.image is None else "native"
+
+    def payload(self, lock: ArtifactLockSpec) -> tuple[LockedLayer, ...]:
+        """The locked layers that are put into the image as they are.
+
+        A Dockerfile gets code, wheels and the like in its build context and installs them as it likes: their layers
+        stay out.
+        """
+        if self.image is not None:
+            return lock.layers
+        roles = {file.path: file.role for file in lock.files}
+        return tuple(
+            layer
+            for layer in lock.layers
+            if not all(path in roles and is_context(roles[path]) for path in layer.files)
+        )
 
     def probe(self, port: int, path: str) -> tuple[str, ...]:
         """The command that checks a port and a path in the image; empty when there is none.

@@ -212,12 +212,13 @@ def _entries(file: BinaryIO, place: str) -> Iterator[tuple[tuple[str, ...], Node
             parts = _parts(member.name)
             if ".." in parts:
                 raise malformed(place, f'the path {member.name!r} has a ".." component')
-            yield parts, _node(member)
+            yield parts, node_of(member)
             # It would keep all of them in memory.
             archive.members = []  # type: ignore[attr-defined]
 
 
-def _node(member: tarfile.TarInfo) -> Node:
+def node_of(member: tarfile.TarInfo) -> Node:
+    """What a member of a layer, or of another archive, puts at its path."""
     kind = Kind.OTHER
     if member.isdir():
         kind = Kind.DIRECTORY

@@ -146,9 +146,11 @@ def test_names_that_only_begin_alike_are_not_in_the_way() -> None:
 def test_locked_files_have_fixed_places(workshop: Workshop) -> None:
     lock = workshop.lock()
 
-    assert weights_paths(lock, None) == (
+    assert weights_paths(lock.target, lock.layers, None) == (
         "/models/minilm/config.json",
         "/models/minilm/model.safetensors",
         "/models/minilm/nested/a.txt",
     )
-    assert weights_paths(lock, tree(models=directory())) == weights_paths(lock, None)
+    assert weights_paths(lock.target, lock.layers, tree(models=directory())) == weights_paths(
+        lock.target, lock.layers, None
+    )
