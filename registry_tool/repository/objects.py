@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from itertools import islice
 from subprocess import Popen
 from typing import NamedTuple
@@ -38,7 +38,7 @@ class ObjectReader:
         self._idle: list[Popen[bytes]] = []
         self._lock = threading.Lock()
 
-    def read(self, oids: Sequence[str]) -> Iterator[GitObject]:
+    def read(self, oids: Sequence[str]) -> Generator[GitObject, None, None]:
         """The objects in the order asked for. Raises RepositoryProblem for one that is missing."""
         if not oids:
             return

@@ -207,6 +207,13 @@ class Repository:
         """The tree oid of a commit."""
         return self.reader.get(commit).data.split(b"\n", 1)[0].removeprefix(b"tree ").decode()
 
+    def root_tree(self, commit: str | None) -> str:
+        """The tree oid of a commit; None has the empty tree, which Git knows without having it."""
+        return self.tree_of(commit) if commit else object_id("tree", b"", self.object_format)
+
+    def _head_tree(self) -> str:
+        return self.root_tree(self._verify("HEAD^{commit}"))
+
     def is_ancestor(self, ancestor: str, descendant: str) -> bool:
         """Whether the first commit is reachable from the second (or is it).
 
@@ -255,11 +262,12 @@ class Repository:
 
     def snapshot(self, oid: str | None) -> Snapshot:
         """Manifests and templates at a commit; None is the empty state before the first one."""
-        return commit_snapshot(self.command, self.reader, self.resolve(oid) if oid else None)
+        commit = self.resolve(oid) if oid else None
+        return commit_snapshot(self.command, self.reader, commit, lambda: self.root_tree(commit))
 
     def index_snapshot(self) -> Snapshot:
         """Manifests and templates as the next commit would have them."""
-        return index_snapshot(self.command, self.reader)
+        return index_snapshot(self.command, self.reader, self._head_tree)
 
     def work_tree_snapshot(self) -> WorkTreeSnapshot:
         """Manifests and templates on disk. Raises RepositoryProblem in a bare repository."""
@@ -270,7 +278,9 @@ class Repository:
                 help="name a revision with --rev, for example --rev HEAD",
             )
         cache = self.state_path / "work-tree.sqlite"
-        return WorkTreeSnapshot(self.command, self.work_tree, self.object_format, cache)
+        return WorkTreeSnapshot(
+            self.command, self.reader, self.work_tree, self.object_format, cache, self._head_tree
+        )
 
     def tree(self, oid: str, prefixes: Sequence[str] = ()) -> list[TreeEntry]:
         """All files of a commit below the prefixes (none: everywhere), sorted by path."""

@@ -7,11 +7,9 @@ from functools import cached_property
 
 from registry_tool.errors import RepositoryProblem
 from registry_tool.repository.command import GitCommand, decode
+from registry_tool.repository.differences import FOLDERS, TreeState, read_raw
 from registry_tool.repository.objects import ObjectReader
 from registry_tool.repository.trees import TreeEntry, list_tree
-
-FOLDERS = ("manifests", "build_templates")
-"""The folders that a registry repository is made of; nothing else is read."""
 
 
 class Snapshot:
@@ -20,9 +18,15 @@ class Snapshot:
     Contents come from the object database.
     """
 
-    def __init__(self, listing: Callable[[], Sequence[TreeEntry]], reader: ObjectReader) -> None:
+    def __init__(
+        self,
+        listing: Callable[[], Sequence[TreeEntry]],
+        reader: ObjectReader,
+        state: Callable[[], TreeState],
+    ) -> None:
         self._listing = listing
         self._reader = reader
+        self._state = state
 
     def entries(self) -> Sequence[TreeEntry]:
         """The files, sorted by path; symlinks (120000) and submodules (160000) included."""
@@ -34,18 +38,36 @@ class Snapshot:
             yield found.oid, found.data
 
     @cached_property
+    def state(self) -> TreeState:
+        """What tells it from other states, without listing its files."""
+        return self._state()
+
+    @cached_property
     def _entries(self) -> Sequence[TreeEntry]:
         return tuple(self._listing())
 
 
-def commit_snapshot(command: GitCommand, reader: ObjectReader, oid: str | None) -> Snapshot:
-    """The state at a commit; None is the empty state before the first commit."""
-    return Snapshot(lambda: list_tree(command, oid, FOLDERS) if oid else (), reader)
+def commit_snapshot(
+    command: GitCommand, reader: ObjectReader, oid: str | None, tree: Callable[[], str]
+) -> Snapshot:
+    """The state at a commit with the root tree `tree`; None is the one before the first commit."""
+    return Snapshot(
+        lambda: list_tree(command, oid, FOLDERS) if oid else (),
+        reader,
+        lambda: TreeState(tree(), {}),
+    )
 
 
-def index_snapshot(command: GitCommand, reader: ObjectReader) -> Snapshot:
+def index_snapshot(
+    command: GitCommand, reader: ObjectReader, head_tree: Callable[[], str]
+) -> Snapshot:
     """What the next commit would hold. Raises RepositoryProblem while a merge has conflicts."""
-    return Snapshot(lambda: _list_index(command), reader)
+
+    def state() -> TreeState:
+        tree = head_tree()
+        return TreeState(tree, read_raw(command, "diff-index", "--cached", tree))
+
+    return Snapshot(lambda: _list_index(command), reader, state)
 
 
 def _list_index(command: GitCommand) -> Sequence[TreeEntry]:

@@ -9,7 +9,8 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,8 @@ from typing import NamedTuple
 from registry_tool.errors import RepositoryProblem
 from registry_tool.repository.cache_file import CacheFile
 from registry_tool.repository.command import GitCommand, decode
-from registry_tool.repository.snapshots import FOLDERS
+from registry_tool.repository.differences import FOLDERS, Sides, TreeState, read_raw
+from registry_tool.repository.objects import ObjectReader
 from registry_tool.repository.trees import TreeEntry, object_id
 
 _SCHEMA = """
@@ -41,16 +43,25 @@ class _Stamp(NamedTuple):
 class WorkTreeSnapshot:
     """Tracked and untracked, not ignored files below manifests/ and build_templates/.
 
-    Symlinks are not followed.
+    A file that Git takes for unchanged is as in the index; all others are read. Symlinks are not
+    followed.
     """
 
     def __init__(
-        self, command: GitCommand, root: Path, object_format: str, cache_path: Path
+        self,
+        command: GitCommand,
+        reader: ObjectReader,
+        root: Path,
+        object_format: str,
+        cache_path: Path,
+        head_tree: Callable[[], str],
     ) -> None:
         self._command = command
+        self._reader = reader
         self._root = root
         self._object_format = object_format
         self._cache_path = cache_path
+        self._head_tree = head_tree
         self._paths: dict[str, str] = {}
         self._contents: dict[str, bytes] = {}
         self._room = _KEPT_BYTES
@@ -67,35 +78,76 @@ class WorkTreeSnapshot:
 
         Raises a transient RepositoryProblem when a file has changed since it was listed.
         """
-        _ = self._entries
-        for oid in oids:
-            data = self._contents.get(oid)
-            yield oid, self._read_again(oid) if data is None else data
+        _ = self._changed
+        known = self._contents.keys() | self._paths.keys()
+        with closing(self._reader.read([oid for oid in oids if oid not in known])) as stored:
+            for oid in oids:
+                if oid in self._contents:
+                    yield oid, self._contents[oid]
+                elif oid in self._paths:
+                    yield oid, self._read_again(oid, self._paths[oid])
+                else:
+                    yield oid, next(stored).data
+
+    @cached_property
+    def state(self) -> TreeState:
+        """What tells it from other states, without listing all files."""
+        tree = self._head_tree()
+        staged = read_raw(self._command, "diff-index", "--cached", tree)
+        overlay: dict[str, Sides] = dict(staged)
+        for path, (indexed, actual) in self._changed.items():
+            in_tree = staged[path][0] if path in staged else indexed
+            if in_tree == actual:
+                overlay.pop(path, None)
+            else:
+                overlay[path] = (in_tree, actual)
+        return TreeState(tree, overlay)
 
     @cached_property
     def _entries(self) -> Sequence[TreeEntry]:
+        listing = self._command.run("ls-files", "--stage", "-z", "--full-name", "--", *FOLDERS)
+        entries = {}
+        for row in decode(listing.stdout).split("\0"):
+            head, _, path = row.partition("\t")
+            if path:
+                mode, oid, _ = head.split(" ")
+                entries[path] = TreeEntry(path, mode, oid)
+        for path, (_, actual) in self._changed.items():
+            entries.pop(path, None)
+            if actual is not None:
+                entries[actual.path] = actual
+        return tuple(sorted(entries.values()))
+
+    @cached_property
+    def _changed(self) -> Mapping[str, Sides]:
+        """Files that are not as in the index: there, and as they are."""
+        differing = read_raw(self._command, "diff-files", environment=self._environment)
+        indexed = {path: before for path, (before, _) in differing.items()}
         cache = CacheFile(self._cache_path, _SCHEMA)
         try:
             nothing: dict[str, tuple[_Stamp, str]] = {}
             known = cache.attempt(_load, nothing)
             fresh: dict[str, tuple[_Stamp, str]] = {}
-            entries = sorted(self._scan(known, fresh))
-            paths = {entry.path for entry in entries}
-            gone = [path for path in known if path not in paths]
+            paths = {*indexed, *self._untracked()}
+            actual = {entry.path: entry for entry in self._scan(paths, known, fresh)}
+            gone = [path for path in known if path not in actual]
             if fresh or gone:
                 cache.attempt(lambda connection: _save(connection, fresh, gone), None)
         finally:
             cache.close()
-        return tuple(entries)
+        return {path: (indexed.get(path), actual.get(path)) for path in {*indexed, *actual}}
 
     def _scan(
-        self, known: Mapping[str, tuple[_Stamp, str]], fresh: dict[str, tuple[_Stamp, str]]
+        self,
+        paths: Iterable[str],
+        known: Mapping[str, tuple[_Stamp, str]],
+        fresh: dict[str, tuple[_Stamp, str]],
     ) -> Iterator[TreeEntry]:
         still = time.time_ns() - _RACY_NANOSECONDS
         no_oid = "0" * (40 if self._object_format == "sha1" else 64)
         root = f"{self._root}{os.sep}"
         real_folders: dict[str, bool] = {"": True}
-        for path in self._list():
+        for path in paths:
             if not _is_real_folder(root, path.rpartition("/")[0], real_folders):
                 continue
             try:
@@ -116,19 +168,29 @@ class WorkTreeSnapshot:
                 self._paths[oid] = path
                 yield TreeEntry(path, _mode(status.st_mode), oid)
 
-    def _list(self) -> list[str]:
-        arguments = ["-z", "--cached", "--others", "--deduplicate", "--exclude-standard"]
+    def _untracked(self) -> list[str]:
+        arguments = ["-z", "--others", "--exclude-standard"]
         output = self._command.run(
-            "ls-files", *arguments, "--full-name", "--", *FOLDERS, environment=self._ignores()
+            "ls-files", *arguments, "--full-name", "--", *FOLDERS, environment=self._environment
         ).stdout
         return [path for path in decode(output).split("\0") if path]
 
-    def _ignores(self) -> dict[str, str]:
-        """The operator's own ignore file counts, as it does for `git status`."""
-        found = self._command.run_as_operator(
-            "config", "--type=path", "--get", "core.excludesFile", accept=(0, 1)
-        )
-        return self._command.with_config({"core.excludesFile": found.text} if found.text else {})
+    @cached_property
+    def _environment(self) -> dict[str, str]:
+        """The operator's own ignore file counts, as it does for `git status`; filters never run."""
+        settings = {}
+        ignored = self._settings("--type=path", "--get-all", "core.excludesFile")
+        if ignored:
+            settings["core.excludesFile"] = ignored[-1]
+        for name in self._settings("--name-only", "--get-regexp", r"^filter\..*\.(clean|process)$"):
+            # Git compares contents where time stamps do not tell, and would filter them first.
+            settings[name] = ""
+            settings[f"{name.rpartition('.')[0]}.required"] = "false"
+        return self._command.with_config(settings)
+
+    def _settings(self, *arguments: str) -> list[str]:
+        found = self._command.run_as_operator("config", "-z", *arguments, accept=(0, 1))
+        return [value for value in decode(found.stdout).split("\0") if value]
 
     def _hash(self, path: str) -> str:
         data = _content(self._root / path)
@@ -138,10 +200,7 @@ class WorkTreeSnapshot:
             self._contents[oid] = data
         return oid
 
-    def _read_again(self, oid: str) -> bytes:
-        path = self._paths.get(oid)
-        if path is None:
-            raise RepositoryProblem(f"no file of the work tree has the oid {oid}", code="RT605")
+    def _read_again(self, oid: str, path: str) -> bytes:
         data = _content(self._root / path)
         if object_id("blob", data, self._object_format) != oid:
             raise RepositoryProblem(

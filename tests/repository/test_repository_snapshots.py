@@ -166,6 +166,7 @@ def test_a_file_that_changes_between_listing_and_reading_is_noticed(
 ) -> None:
     """Else a cache would keep one content under the oid of another."""
     monkeypatch.setattr(work_tree, "_KEPT_BYTES", 0)
+    folder.write("manifests/registry.yaml", "kind: Edited\n")
     snapshot = repository.work_tree_snapshot()
     oids = [entry.oid for entry in snapshot.entries()]
     folder.write("manifests/registry.yaml", "kind: Changed\n")
