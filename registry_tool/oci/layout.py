@@ -18,7 +18,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -123,6 +123,9 @@ class LayoutStore:
             ordered = sorted(kept + named, key=lambda entry: entry.annotations.get(REF_NAME, ""))
             self._replace(layout / "index.json", ImageIndex(tuple(ordered)).to_bytes())
         failpoints.reach("image-tagged")
+
+    def check_layers(self, sizes: Sequence[int]) -> None:
+        """See `ImageStore`: a directory has no limits of its own."""
 
     def has_blob(self, repository: str, digest: str) -> bool:
         return self.blob_size(repository, digest) is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO, Protocol
 
 from registry_tool.oci.descriptors import Descriptor
@@ -48,6 +48,12 @@ class ImageStore(Protocol):
         the tag by which a finished build is found last.
         """
 
+    def check_layers(self, sizes: Sequence[int]) -> None:
+        """Raise StoreProblem when layers of these sizes are more, or larger, than the store takes.
+
+        Asked before the first byte is sent, where the limits are known at all.
+        """
+
     def has_blob(self, repository: str, digest: str) -> bool:
         """Whether a layer or config is in the repository, complete."""
 
@@ -68,4 +74,5 @@ class ImageStore(Protocol):
         """Keep a blob, which is seen when it is complete and has the right size and digest.
 
         `chunks` are taken one at a time and only when the blob is missing. Memory stays bounded.
+        Where they can be iterated again, a store may do so to go on after a broken connection.
         """
