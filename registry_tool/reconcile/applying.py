@@ -89,13 +89,11 @@ def read(run: Run) -> None:
     """Fetch from the remote and resolve the revision, which must be the branch's tip or, if allowed, behind it."""
     repository, options = run.effects.repository, run.options
     branch = repository.head_branch()
-    tip_ref = f"refs/heads/{branch}"
     if options.remote:
-        fetch(repository, options.remote, branch)
-        tip_ref = f"refs/remotes/{options.remote}/{branch}"
+        tip = fetch(repository, options.remote, branch).branch
     else:
         _require_own_records(repository)
-    tip = repository.ref(tip_ref)
+        tip = repository.ref(f"refs/heads/{branch}")
     if tip is None:
         raise RepositoryProblem(
             f'the branch "{branch}" has no commit yet',

@@ -57,10 +57,10 @@ class Applied(RegistryFolder):
         assert expect is None or ran.returncode == expect, ran.stdout + ran.stderr
         return ran
 
-    def kill_at(self, failpoint: str) -> None:
+    def kill_at(self, failpoint: str, *options: str) -> None:
         """Apply in a process of its own, which kills itself at a failpoint."""
         done = subprocess.run(
-            [sys.executable, "-m", "registry_tool", "apply"],
+            [sys.executable, "-m", "registry_tool", "apply", *options],
             cwd=self.path,
             env={**os.environ, "REGISTRY_TOOL_FAILPOINT": failpoint},
             capture_output=True,
