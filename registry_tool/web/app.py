@@ -1,0 +1,69 @@
+"""The web application: one ASGI app for the API, the pages, downloads and the embedded store."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from registry_tool.web.api.routes import router as api_router
+from registry_tool.web.context import WebContext
+from registry_tool.web.pages.routes import router as pages_router
+from registry_tool.web.problems import add_problem_handlers
+from registry_tool.web.security import CrossOrigin, SecurityHeaders
+from registry_tool.web.serving import Serving
+
+STATIC_FOLDER = Path(__file__).with_name("static")
+
+
+def create_app(context: WebContext) -> FastAPI:
+    """The application; the catalog of the tip is there when its lifespan has begun."""
+    serving = Serving(context)
+    app = FastAPI(
+        title="registry-tool",
+        version=context.version,
+        summary="Read-only index of a model registry that lives in Git",
+        root_path=context.root_path,
+        lifespan=_lifespan,
+        # The interactive pages of FastAPI load their scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    app.state.serving = serving
+    app.include_router(api_router)
+    app.include_router(pages_router)
+    app.mount("/static", StaticFiles(directory=STATIC_FOLDER), name="static")
+    add_problem_handlers(app)
+    # The last one added sees a request first.
+    app.add_middleware(CrossOrigin, origins=lambda: serving.settings.cors_origins)
+    app.add_middleware(SecurityHeaders)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Read the tip, then keep up with Git in a thread of its own until the server stops."""
+    serving: Serving = app.state.serving
+    await asyncio.to_thread(serving.refresh)
+    stopping = threading.Event()
+    thread = threading.Thread(target=_keep_up, args=(serving, stopping), name="refresh")
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        serving.context.changes.stop()
+        await asyncio.to_thread(thread.join)
+
+
+def _keep_up(serving: Serving, stopping: threading.Event) -> None:
+    while not stopping.is_set():
+        serving.context.changes.wait(serving.context.poll)
+        if not stopping.is_set():
+            serving.refresh()

@@ -1,0 +1,19 @@
+"""Paths of requests, without the prefix of a proxy."""
+
+from __future__ import annotations
+
+from starlette.types import Scope
+
+_FOR_PROGRAMS = ("/api/", "/v2/", "/health", "/metrics", "/openapi.json")
+
+
+def route_path(scope: Scope) -> str:
+    """The path as routes have it."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path[len(root) :] if root and path.startswith(root + "/") else path
+
+
+def is_for_programs(scope: Scope) -> bool:
+    """Whether JSON is expected, even of failures."""
+    return (route_path(scope) + "/").startswith(_FOR_PROGRAMS)

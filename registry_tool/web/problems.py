@@ -1,0 +1,64 @@
+"""Failures as responses: JSON for programs, a page for people."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from registry_tool.errors import EnvironmentProblem, RegistryToolError
+from registry_tool.web.paths import is_for_programs
+
+log = logging.getLogger(__name__)
+
+
+def problem_response(
+    request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """``{"detail": …}`` below /api/ and its like, an error page elsewhere."""
+    if is_for_programs(request.scope):
+        return JSONResponse({"detail": detail}, status, headers=dict(headers or {}))
+    from registry_tool.web.pages.problems import problem_page
+
+    response = problem_page(request, status, detail)
+    response.headers.update(headers or {})
+    return response
+
+
+def _http_problem(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, HTTPException)  # noqa: S101 - registered for this type only
+    return problem_response(request, problem.status_code, str(problem.detail), problem.headers)
+
+
+def _invalid_request(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, RequestValidationError)  # noqa: S101 - registered for this type only
+    found = [
+        f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}"
+        for error in problem.errors()
+    ]
+    return problem_response(request, 422, "; ".join(found))
+
+
+def _expected_problem(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, RegistryToolError)  # noqa: S101 - registered for this type only
+    log.warning("%s: %s", request.url.path, problem.message)
+    status = 503 if isinstance(problem, EnvironmentProblem) else 500
+    return problem_response(request, status, problem.message)
+
+
+def _crash(request: Request, _problem: Exception) -> Response:
+    # Starlette logs the traceback; the visitor learns nothing of the inside.
+    return problem_response(request, 500, HTTPStatus(500).phrase)
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Make every failure a response of this module."""
+    app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(RegistryToolError, _expected_problem)
+    app.add_exception_handler(Exception, _crash)
