@@ -34,7 +34,7 @@ class LeaseNote:
             holder=holder,
             host=host_id(),
             pid=pid,
-            started=_start_time(pid) or "",
+            started=process_start(pid) or "",
             expires_at=expires_at,
             nonce=secrets.token_hex(16),
         )
@@ -79,7 +79,7 @@ class LeaseNote:
         """Whether the holder ran on this machine and is certainly gone."""
         if not self.host or self.host != host_id():
             return False
-        started = _start_time(self.pid)
+        started = process_start(self.pid)
         return started is None or self.started not in {"", started}
 
 
@@ -105,7 +105,7 @@ def host_id() -> str:
     return f"{boot}/{numbering}"
 
 
-def _start_time(pid: int) -> str | None:
+def process_start(pid: int) -> str | None:
     """When a living process began, in clock ticks since boot; None when there is none."""
     try:
         status = (_PROC / str(pid) / "stat").read_bytes()

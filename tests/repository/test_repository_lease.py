@@ -154,7 +154,7 @@ def test_a_killed_holder_of_this_machine_is_replaced_at_once(
         deadline = time.monotonic() + 20
         # Not waited for yet: a process without a parent's attention is dead all the same.
         while time.monotonic() < deadline:
-            if holders._start_time(process.pid) is None:
+            if holders.process_start(process.pid) is None:
                 break
             time.sleep(0.01)
         with Lease.acquire(repository, holder="me") as lease:
@@ -187,7 +187,7 @@ def test_a_holder_of_another_machine_is_never_taken_for_dead(
     repository: Repository, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     note = LeaseNote.for_this_process("elsewhere", clock() + timedelta(hours=1))
-    monkeypatch.setattr(holders, "_start_time", lambda *_: None)
+    monkeypatch.setattr(holders, "process_start", lambda *_: None)
     assert note.is_dead()
     monkeypatch.setattr(holders, "host_id", lambda: "another boot/pid:[1]")
     assert not note.is_dead()

@@ -18,6 +18,7 @@ from registry_tool.errors import UsageProblem
 from registry_tool.reconcile.applying import ApplyOptions
 from registry_tool.reconcile.applying import apply_once as reconcile_once
 from registry_tool.reconcile.effects import Effects, utc_now
+from registry_tool.reconcile.live import LiveReport
 from registry_tool.reconcile.outcomes import ActionOutcome, ApplyReport
 from registry_tool.repository.lease import Lease
 from registry_tool.storage.storage import Storage
@@ -40,7 +41,7 @@ def effects_for(app: App, *, remote: str | None = None, wait: float = 600.0) -> 
 
     return Effects(
         repository=app.repository,
-        store=app.store,
+        open_store=app.open_store,
         open_storage=Storage,
         builders={"native": NativeBuilder()},
         acquire_lease=acquire_lease,
@@ -56,16 +57,21 @@ def apply_once(app: App, *, rev: str | None = None) -> int:
 
 
 def _apply(app: App, options: ApplyOptions, *, wait: float, output: str) -> int:
+    live = LiveReport(app.repository.state_dir, utc_now)
+
     def show(plan: Plan) -> None:
+        live.planned(plan)
         if output == "text":
             app.out(format_plan(plan, color=app.color))
 
     def tell(entry: ActionOutcome) -> None:
+        live.ended(entry)
         if output == "text":
             app.out(f"{entry.outcome}: {entry.action.subject}  {entry.detail}".rstrip())
 
-    effects = effects_for(app, remote=options.remote, wait=wait)
-    report = reconcile_once(effects, replace(options, on_plan=show, on_outcome=tell))
+    effects = live.watch(effects_for(app, remote=options.remote, wait=wait))
+    with live:
+        report = reconcile_once(effects, replace(options, on_plan=show, on_outcome=tell))
     app.out(_as_json(report) if output == "json" else _as_text(report))
     for problem in report.problems:
         app.note(f"error: {problem.message}" + (f"\nhelp: {problem.help}" if problem.help else ""))
