@@ -7,7 +7,7 @@ order, and the order is named by its key. Effects go through the store and the s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -43,6 +43,8 @@ class BuildOrder:
     """The storage path of the locked files."""
     timeout: timedelta
     """How long engines are given; the native builder is ended by the check."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """By layer digest, a repository of the store that is known to have it: it can be mounted from there."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "platforms", tuple(sorted(set(self.platforms))))

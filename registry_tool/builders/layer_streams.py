@@ -22,6 +22,7 @@ from registry_tool.storage.storage import Storage
 
 _PARALLEL_LAYERS = 4
 """Each holds two buffers; more would not make a disk or a network faster."""
+_PARALLEL_QUESTIONS = 8
 _CHUNKS_BETWEEN_CHECKS = 16
 
 
@@ -35,9 +36,15 @@ def take_blob(
     return store.mount_blob(repository, digest, source)
 
 
-def publish_layer(store: ImageStore, repository: str, layer: NativeLayer, check: Check) -> bool:
+def publish_layer(
+    store: ImageStore,
+    repository: str,
+    layer: NativeLayer,
+    check: Check,
+    source: str | None = None,
+) -> bool:
     """Bring an assembled layer into the store; True when it had to be written."""
-    if take_blob(store, repository, layer.digest, check):
+    if take_blob(store, repository, layer.digest, check, source):
         return False
     check()
     return _written(store, repository, layer.digest, layer.size, layer.chunks)
@@ -51,15 +58,21 @@ def _written(
     chunks: Callable[[], Iterator[Chunk]],
 ) -> bool:
     """Write a blob; False when its bytes were not asked for, since somebody else wrote it meanwhile."""
-    asked = False
+    content = _Content(chunks)
+    store.write_blob(repository, digest, size, content)
+    return content.asked
 
-    def asked_for() -> Iterator[Chunk]:
-        nonlocal asked
-        asked = True
-        yield from chunks()
 
-    store.write_blob(repository, digest, size, asked_for())
-    return asked
+class _Content:
+    """Chunks that can be had again from their beginning."""
+
+    def __init__(self, chunks: Callable[[], Iterator[Chunk]]) -> None:
+        self._chunks = chunks
+        self.asked = False
+
+    def __iter__(self) -> Iterator[Chunk]:
+        self.asked = True
+        return self._chunks()
 
 
 def publish_weights(
@@ -69,11 +82,7 @@ def publish_weights(
 
     Storage is opened for these only. Raises ContentMismatch naming a file that differs from the lock.
     """
-    missing = [
-        layer
-        for layer in order.payload
-        if not take_blob(store, order.release.model, layer.digest, check)
-    ]
+    missing = _missing(order, store, check)
     if not missing:
         return frozenset()
     task = f"weights of {order.release}"
@@ -81,13 +90,27 @@ def publish_weights(
     total = sum(sizes[path] for layer in missing for path in layer.files)
     progress.start(task, f"Publishing {order.release}", total)
     try:
-        streams = _Streams(order, store, storage, _Renamed(progress, task), check)
+        streams = _Streams(order, store, storage, RenamedProgress(progress, task), check)
         return streams.write(sorted(missing, key=lambda layer: -layer.size))
     finally:
         progress.finish(task)
 
 
-class _Renamed:
+def _missing(order: BuildOrder, store: ImageStore, check: Check) -> list[LockedLayer]:
+    """The locked layers that the store has nowhere; a registry is asked for several at a time."""
+    layers = order.payload
+    store.check_layers([layer.size for layer in layers])
+
+    def taken(layer: LockedLayer) -> bool:
+        source = order.sources.get(layer.digest)
+        return take_blob(store, order.release.model, layer.digest, check, source)
+
+    with ThreadPoolExecutor(_PARALLEL_QUESTIONS, thread_name_prefix="layers") as pool:
+        answers = list(pool.map(taken, layers))
+    return [layer for layer, there in zip(layers, answers, strict=True) if not there]
+
+
+class RenamedProgress:
     """Passes the progress of one task on under another name: several builds run side by side."""
 
     def __init__(self, progress: Progress, task: str) -> None:

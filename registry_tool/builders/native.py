@@ -144,7 +144,8 @@ class NativeBuilder:
             log.layer("locked files", locked.digest, locked.size, locked.digest in uploaded)
         made = {layer.digest: layer for each in assemblies for _, layer in each.layers}
         for layer in made.values():
-            written = publish_layer(store, repository, layer, check)
+            source = order.sources.get(layer.digest)
+            written = publish_layer(store, repository, layer, check, source)
             uploaded |= {layer.digest} if written else frozenset()
             log.layer(layer.what, layer.digest, layer.size, written)
         published = publish_images(order, store, images, check)

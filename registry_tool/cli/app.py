@@ -14,9 +14,12 @@ from registry_tool.errors import UsageProblem
 
 if TYPE_CHECKING:
     from registry_tool.domain.progress import Progress
-    from registry_tool.oci.layout import LayoutStore
+    from registry_tool.domain.registry import Registry
+    from registry_tool.oci.store import ImageStore
     from registry_tool.repository.blob_cache import BlobCache
     from registry_tool.repository.repository import Repository
+
+EMBEDDED = "embedded"
 
 
 class App:
@@ -27,6 +30,7 @@ class App:
         self.verbosity = verbosity
         self._opened: Repository | None = None
         self._cache: BlobCache | None = None
+        self._stores: dict[tuple[str, bool], ImageStore] = {}
 
     @property
     def repository(self) -> Repository:
@@ -52,12 +56,25 @@ class App:
         chosen = self.setting("store")
         return Path(chosen).absolute() if chosen else self.repository.state_path / "store"
 
-    @cached_property
-    def store(self) -> LayoutStore:
-        """The embedded store."""
-        from registry_tool.oci.layout import LayoutStore
+    def open_store(self, registry: Registry) -> ImageStore:
+        """The store that a Registry manifest names, or else the embedded one."""
+        images = registry.spec.images
+        return self.store_named(images.repository or EMBEDDED, insecure=images.insecure)
 
-        return LayoutStore(self.store_root)
+    def store_named(self, name: str, *, insecure: bool = False) -> ImageStore:
+        """The store that Build records call so; opened once, so that its connections are kept."""
+        if (name, insecure) not in self._stores:
+            self._stores[name, insecure] = self._new_store(name, insecure)
+        return self._stores[name, insecure]
+
+    def _new_store(self, name: str, insecure: bool) -> ImageStore:
+        if name == EMBEDDED:
+            from registry_tool.oci.layout import LayoutStore
+
+            return LayoutStore(self.store_root)
+        from registry_tool.oci.registry_store import RegistryStore
+
+        return RegistryStore(name, insecure=insecure, profile=self.setting("registry-profile"))
 
     def setting(self, name: str) -> str | None:
         """A setting of this place: `REGISTRY_TOOL_<NAME>`, else Git configuration `registry-tool.<name>`."""

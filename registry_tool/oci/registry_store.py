@@ -82,6 +82,11 @@ class RegistryStore:
         self._documents: OrderedDict[str, bytes] = OrderedDict()
         self._holders: dict[str, str] = {}
 
+    def ping(self) -> str | None:
+        """Whose login the registry accepts, None for nobody's; raises StoreProblem."""
+        self._http.request(Request("GET", "/v2/", "be asked whether it is there"))
+        return self._http.authorizer.user
+
     # --- Image manifests and tags ---
 
     def resolve(self, repository: str, tag_or_digest: str) -> Descriptor | None:

@@ -185,8 +185,10 @@ def _require_saved_plan(run: Run) -> None:
 def build(run: Run) -> None:
     """Build and publish what is missing; every result becomes a record."""
     actions = [action for action in run.actions if action.kind == "build"]
-    for attempt in Building(run.effects, run.manifests, known(run.lease).check).run(actions):
-        record = build_record(attempt, run.effects, run.recorded, run.revision)
+    store = run.effects.open_store(run.manifests.registry.manifest)
+    building = Building(run.effects, run.manifests, run.recorded, known(run.lease).check)
+    for attempt in building.run(actions):
+        record = build_record(attempt, store, run.recorded, run.revision)
         if record is not None:
             known(run.recording).add(record, build_key=attempt.order.key)
         run.outcomes.append(_build_outcome(attempt))

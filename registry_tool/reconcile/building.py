@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from queue import Queue
 
@@ -26,6 +26,7 @@ from registry_tool.errors import (
     LeaseLost,
 )
 from registry_tool.manifests.writing import to_yaml
+from registry_tool.oci.store import ImageStore
 from registry_tool.planning.keys import build_key, builder_name, labels
 from registry_tool.reconcile.effects import Effects
 from registry_tool.reconcile.failing import with_retries
@@ -70,6 +71,16 @@ def make_order(desired: Desired, release_id: ReleaseId) -> BuildOrder:
     )
 
 
+def layer_sources(recorded: Recorded, store: str) -> dict[str, str]:
+    """By digest, a repository of the store in which a recorded build left the layer."""
+    sources = {}
+    for release in recorded.builds:
+        build = recorded.succeeded_build(release, store)
+        for layer in build.spec.layers if build is not None else ():
+            sources[layer.digest] = release.model
+    return sources
+
+
 def groups_sharing_layers(
     orders: Sequence[tuple[Action, BuildOrder]],
 ) -> list[list[tuple[Action, BuildOrder]]]:
@@ -91,16 +102,29 @@ def groups_sharing_layers(
 class Building:
     """Runs the builds of a plan."""
 
-    def __init__(self, effects: Effects, desired: Desired, lease_check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        effects: Effects,
+        desired: Desired,
+        recorded: Recorded,
+        lease_check: Callable[[], None],
+    ) -> None:
         self._effects = effects
         self._desired = desired
         self._lease_check = lease_check
         self._storage = effects.open_storage(desired.registry.manifest.spec.storage.allowed)
+        self._store = effects.open_store(desired.registry.manifest)
+        self._recorded = recorded
 
     def run(self, actions: Sequence[Action]) -> Iterator[BuildAttempt]:
         """Attempts as they end. Raises LeaseLost, after the running builds have noticed too."""
+        sources = layer_sources(self._recorded, self._store.name) if actions else {}
         orders = [
-            (action, make_order(self._desired, parse_release(action.subject))) for action in actions
+            (
+                action,
+                replace(make_order(self._desired, parse_release(action.subject)), sources=sources),
+            )
+            for action in actions
         ]
         groups = groups_sharing_layers(orders)
         if not groups:
@@ -157,7 +181,7 @@ class Building:
             )
         return builder.build(
             order,
-            self._effects.store,
+            self._store,
             self._storage,
             self._effects.progress,
             self._checker(order, started),
@@ -180,7 +204,7 @@ class Building:
 
 
 def build_record(
-    attempt: BuildAttempt, effects: Effects, recorded: Recorded, revision: Revision
+    attempt: BuildAttempt, store: ImageStore, recorded: Recorded, revision: Revision
 ) -> PendingRecord | None:
     """The record of an attempt, its log published first; None when the environment was at fault."""
     if attempt.problem is not None:
@@ -189,11 +213,11 @@ def build_record(
     log = built.log if built else _failure_log(failure)
     previous = recorded.builds.get(order.release, ())
     expected = previous[-1].sequence + 1 if previous else 1
-    published: dict[int, str] = {expected: _publish_log(effects, order, expected, log)}
+    published: dict[int, str] = {expected: _publish_log(store, order, expected, log)}
 
     def content(sequence: int) -> bytes:
         if sequence not in published:
-            published[sequence] = _publish_log(effects, order, sequence, log)
+            published[sequence] = _publish_log(store, order, sequence, log)
         return to_yaml(
             Build(
                 api_version=API_VERSION,
@@ -204,7 +228,7 @@ def build_record(
                     key=order.key,
                     key_parts=dict(order.key_parts),
                     revision=str(revision),
-                    store=effects.store.name,
+                    store=store.name,
                     images=built.images if built else (),
                     layers=built.layers if built else (),
                     bytes=built.bytes if built else BuildSpec.model_fields["bytes"].default,
@@ -229,5 +253,5 @@ def _failure_log(failure: ActionFailed | None) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _publish_log(effects: Effects, order: BuildOrder, sequence: int, log: str) -> str:
-    return publish_log(effects.store, order.release.model, order.key, sequence, redact(log))
+def _publish_log(store: ImageStore, order: BuildOrder, sequence: int, log: str) -> str:
+    return publish_log(store, order.release.model, order.key, sequence, redact(log))

@@ -139,7 +139,7 @@ class Deploying:
     def _missing_image(self, action: Action, resolved: Resolved) -> ActionOutcome | None:
         image = ImageReference.parse(resolved.service.image)
         repository = resolved.service.release.model
-        store = self._effects.store
+        store = self._effects.open_store(self._desired.registry.manifest)
         if image.digest is not None and store.resolve(repository, image.digest) is not None:
             return None
         detail = (

@@ -13,6 +13,7 @@ from registry_tool.domain.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from registry_tool.builders.interface import Builder
+    from registry_tool.domain.registry import Registry
     from registry_tool.manifests.source import Cache
     from registry_tool.oci.store import ImageStore
     from registry_tool.repository.lease import Lease
@@ -29,12 +30,13 @@ def utc_now() -> datetime:
 class Effects:
     """The outside world, injected.
 
-    `builders` holds one builder for each kind of template (``native``, ``docker``). `acquire_lease` waits for the
-    lease or raises RepositoryProblem; `stop` is set to abandon the run between effects.
+    `open_store` gives the store that the reconciled revision's Registry names, and the same one for the same settings.
+    `builders` holds one builder for each kind of template (``native``, ``docker``). `acquire_lease` waits for the lease
+    or raises RepositoryProblem; `stop` is set to abandon the run between effects.
     """
 
     repository: Repository
-    store: ImageStore
+    open_store: Callable[[Registry], ImageStore]
     open_storage: Callable[[tuple[str, ...]], Storage]
     builders: Mapping[str, Builder]
     acquire_lease: Callable[[], Lease]

@@ -6,6 +6,7 @@ from registry_tool.domain.desired import Desired
 from registry_tool.domain.recorded import Recorded
 from registry_tool.domain.records import DeploymentResult
 from registry_tool.domain.revisions import Revision
+from registry_tool.oci.store import ImageStore
 from registry_tool.reconcile.deploying import Deploying
 from registry_tool.reconcile.effects import Effects
 
@@ -17,10 +18,11 @@ def drift_of(
 ) -> list[str]:
     """Differences, one line each: rendered branches that were changed, deployed images that are gone."""
     rendered = Deploying(effects, desired, recorded, revision).drift()
-    return rendered + _missing_images(effects, recorded)
+    store = effects.open_store(desired.registry.manifest)
+    return rendered + _missing_images(store, recorded)
 
 
-def _missing_images(effects: Effects, recorded: Recorded) -> list[str]:
+def _missing_images(store: ImageStore, recorded: Recorded) -> list[str]:
     """Deployments whose image the store does not have; images in other stores are not asked for."""
     lines = []
     for deployment in sorted(recorded.deployments):
@@ -28,9 +30,9 @@ def _missing_images(effects: Effects, recorded: Recorded) -> list[str]:
         if latest is None or latest.record.spec.result not in _DEPLOYED:
             continue
         spec = latest.record.spec
-        build = recorded.succeeded_build(spec.release.id, effects.store.name, spec.build_key)
+        build = recorded.succeeded_build(spec.release.id, store.name, spec.build_key)
         if build is None or spec.digest is None:
             continue
-        if effects.store.resolve(spec.release.model, spec.digest) is None:
+        if store.resolve(spec.release.model, spec.digest) is None:
             lines.append(f"{deployment.subject}: its image {spec.digest} is not in the store")
     return lines

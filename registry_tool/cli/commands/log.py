@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from registry_tool.cli.app import App, pass_app
+from registry_tool.cli.app import EMBEDDED, App, pass_app
+from registry_tool.cli.reading import read_committed
 from registry_tool.errors import StoreProblem, UsageProblem
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from registry_tool.domain.recorded import Recorded, Sequenced
     from registry_tool.domain.records import Build
+    from registry_tool.oci.store import ImageStore
 
 _KEY = re.compile(r"[0-9a-f]{4,64}", re.ASCII)
 _LOG = re.compile(r"(?:.*/)?(?P<model>[^/:]+):(?P<tag>log-[^/:@]+)")
@@ -41,7 +43,7 @@ def log_command(app: App, build: str) -> None:
         raise UsageProblem(
             f'there is no build "{build}"', help="registry-tool list builds shows all of them"
         )
-    app.out(_read(app, reference["model"], reference["tag"]))
+    app.out(_read(app, None, reference["model"], reference["tag"]))
 
 
 def _find(recorded: Recorded, text: str) -> Sequenced[Build] | None:
@@ -85,7 +87,7 @@ def _print_log(app: App, entry: Sequenced[Build]) -> None:
     missing = "the build left no log"
     if spec.log is not None:
         try:
-            app.out(_read(app, spec.model, spec.log))
+            app.out(_read(app, spec.store, spec.model, spec.log))
         except StoreProblem as problem:
             if spec.error is None:
                 raise
@@ -99,7 +101,18 @@ def _print_log(app: App, entry: Sequenced[Build]) -> None:
         app.note(f"note: {missing}; it {spec.result.value} and was made by {spec.builder}")
 
 
-def _read(app: App, model: str, reference: str) -> str:
+def _read(app: App, store: str | None, model: str, reference: str) -> str:
     from registry_tool.builders.publishing import read_log
 
-    return read_log(app.store, model, reference)
+    return read_log(_store(app, store), model, reference)
+
+
+def _store(app: App, name: str | None) -> ImageStore:
+    """The store of that name, which need not be the one that is in use now; by default that."""
+    if name == EMBEDDED:
+        return app.store_named(EMBEDDED)
+    registry = read_committed(app, None).desired.registry.manifest
+    images = registry.spec.images
+    if name in {None, images.repository}:
+        return app.open_store(registry)
+    return app.store_named(name or EMBEDDED)

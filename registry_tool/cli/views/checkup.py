@@ -20,6 +20,7 @@ from registry_tool.errors import RegistryToolError
 
 if TYPE_CHECKING:
     from registry_tool.cli.app import App
+    from registry_tool.domain.registry import Registry
 
 State = Literal["ok", "warn", "fail"]
 LOW_SPACE = 1024**3
@@ -168,18 +169,40 @@ def _lease(app: App) -> Iterator[Check]:
 
 
 def _store(app: App) -> Iterator[Check]:
-    place = app.store_root
+    registry = _registry(app)
+    if registry is None or registry.spec.images.repository is None:
+        yield _embedded(app.store_root)
+        return
+    from registry_tool.oci.registry_store import RegistryStore
+
+    store = app.open_store(registry)
+    if isinstance(store, RegistryStore):
+        user = store.ping()
+        who = f"as {user}" if user else "without a login"
+        yield Check("store", "ok", f"the registry of {store.name} answers {who}")
+
+
+def _registry(app: App) -> Registry | None:
+    """The Registry manifest at HEAD, where there is a valid one."""
+    from registry_tool.manifests.loading import load
+
+    head = head_commit(app.repository)
+    if head is None:
+        return None
+    desired = load(app.repository.snapshot(head), app.cache, jobs=app.jobs).desired
+    return desired.registry.manifest if desired is not None else None
+
+
+def _embedded(place: Path) -> Check:
     existing = next(path for path in (place, *place.parents) if path.exists())
     if not os.access(existing, os.W_OK | os.X_OK):
         fix = "give the user of registry-tool the right to write there, or set REGISTRY_TOOL_STORE"
-        yield Check("store", "fail", f"{existing} cannot be written", fix)
-        return
+        return Check("store", "fail", f"{existing} cannot be written", fix)
     free = shutil.disk_usage(existing).free
     message = f"{place}, {human_bytes(free)} free"
     if free < LOW_SPACE:
-        yield Check("store", "warn", message, "free some space, or set REGISTRY_TOOL_STORE")
-    else:
-        yield Check("store", "ok", message)
+        return Check("store", "warn", message, "free some space, or set REGISTRY_TOOL_STORE")
+    return Check("store", "ok", message)
 
 
 def _manifests(app: App) -> Iterator[Check]:
