@@ -9,8 +9,10 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import secrets
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,8 +20,16 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from registry_tool.domain.storage import is_allowed
 from registry_tool.errors import ContentMismatch, StorageProblem
-from registry_tool.storage.problems import not_allowed, translated, unusable
-from registry_tool.storage.stored_file import StoredFile
+from registry_tool.storage.problems import (
+    DOES_NOT_EXIST,
+    EXCLUDE_HELP,
+    absent,
+    exists_already,
+    not_allowed,
+    translated,
+    unusable,
+)
+from registry_tool.storage.stored_file import Absent, StoredFile
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -32,7 +42,11 @@ _KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFDIR: "a directory",
 }
-_EXCLUDE_HELP = "remove it, or name it in spec.artifacts.exclude of the release"
+_SETTLED = 3_000_000_000
+"""Nanoseconds after which no clock is coarse enough to hide that a file was written once more."""
+# What an interrupted write left beside a file.
+_PARTIAL = re.compile(r"\..*\.[0-9a-f]{16}\.partial", re.DOTALL)
+_CIRCULAR = "is a symbolic link to itself"
 
 
 class LocalFiles:
@@ -43,7 +57,7 @@ class LocalFiles:
 
     def files(self, root: str, passed_over: Callable[[str], bool]) -> Iterator[StoredFile]:
         """All regular files, in no order; `passed_over` says which bad entries do not matter."""
-        self._check_directory(root)
+        self.check(root)
         waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
         while waiting:
             folder, above = waiting.pop()
@@ -52,7 +66,7 @@ class LocalFiles:
                 here = os.stat(path)  # noqa: PTH116
                 identity = (here.st_dev, here.st_ino)
                 if identity in above:
-                    raise unusable(path, "is a link to a directory above it", help=_EXCLUDE_HELP)
+                    raise unusable(path, "is a link to a directory above it", help=EXCLUDE_HELP)
                 entries = list(os.scandir(path))
             except StorageProblem:
                 if passed_over(folder):
@@ -64,6 +78,8 @@ class LocalFiles:
                 raise translated(path, problem, "list") from problem
             for entry in entries:
                 relative = folder + entry.name
+                if _PARTIAL.fullmatch(entry.name):
+                    continue
                 try:
                     status = self._status(entry)
                 except StorageProblem:
@@ -73,23 +89,48 @@ class LocalFiles:
                 if stat.S_ISDIR(status.st_mode):
                     waiting.append((relative + "/", above | {identity}))
                 else:
-                    yield StoredFile(relative, status.st_size)
+                    yield _stored_file(relative, status)
 
-    def stat(self, root: str, path: str) -> StoredFile:
-        """One regular file."""
+    def find(self, root: str, path: str, version_id: str | None = None) -> StoredFile | Absent:
+        """One regular file; links lead to it or nowhere."""
         place = os.path.join(root, path)  # noqa: PTH118
         self._check_real(place)
         try:
             status = os.stat(place)  # noqa: PTH116
+        except (FileNotFoundError, NotADirectoryError):
+            link = os.path.islink(place)  # noqa: PTH114
+            return Absent(_dangling(place) if link else DOES_NOT_EXIST)
         except OSError as problem:
+            if problem.errno == errno.ELOOP:
+                return Absent(_CIRCULAR)
             raise translated(place, problem) from problem
-        _check_kind(place, status.st_mode, {stat.S_IFREG})
-        return StoredFile(path, status.st_size)
+        if not stat.S_ISREG(status.st_mode):
+            return Absent(_wrong_kind(status.st_mode))
+        return _stored_file(path, status)
 
-    def open(self, root: str, path: str, offset: int) -> BinaryIO:
+    def check(self, root: str) -> None:
+        """Raise unless the directory is there."""
+        self._check_real(root)
+        try:
+            mode = os.stat(root).st_mode  # noqa: PTH116
+        except OSError as problem:
+            raise translated(root, problem, "list") from problem
+        if not stat.S_ISDIR(mode):
+            raise unusable(root, "is not a directory", help="name the directory of the files")
+
+    def versioned(self, root: str, files: Sequence[StoredFile]) -> list[StoredFile]:
+        """The same: file systems keep no versions."""
+        return list(files)
+
+    def open(self, root: str, path: str, offset: int, expected: StoredFile | None) -> BinaryIO:
         """A reader that notices when the file is changed under it."""
-        self.stat(root, path)
+        found = self.find(root, path)
         place = os.path.join(root, path)  # noqa: PTH118
+        if isinstance(found, Absent):
+            raise absent(place, found)
+        return self._opened(place, offset)
+
+    def _opened(self, place: str, offset: int) -> BinaryIO:
         try:
             # Without O_NONBLOCK a pipe that replaces the file after the check would block for ever.
             descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -107,7 +148,9 @@ class LocalFiles:
             raise
         return io.BufferedReader(_Reader(file, place), _READ_BUFFER)
 
-    def write(self, root: str, path: str, chunks: Iterable[bytes]) -> None:
+    def write(
+        self, root: str, path: str, chunks: Iterable[bytes], size: int | None, replace: bool
+    ) -> None:
         """Write beside the file and rename, so that a reader sees the old content or the new."""
         place = Path(root, path)
         self._check_real(str(place.parent))
@@ -120,7 +163,10 @@ class LocalFiles:
                         file.write(chunk)
                     file.flush()
                     os.fsync(file.fileno())
-                partial.replace(place)
+                if replace:
+                    partial.replace(place)
+                else:
+                    _publish(partial, place)
             finally:
                 partial.unlink(missing_ok=True)
         except OSError as problem:
@@ -134,15 +180,6 @@ class LocalFiles:
             place.unlink()
         except OSError as problem:
             raise translated(str(place), problem, "delete") from problem
-
-    def _check_directory(self, root: str) -> None:
-        self._check_real(root)
-        try:
-            mode = os.stat(root).st_mode  # noqa: PTH116
-        except OSError as problem:
-            raise translated(root, problem, "list") from problem
-        if not stat.S_ISDIR(mode):
-            raise unusable(root, "is not a directory", help="name the directory of the files")
 
     def _status(self, entry: os.DirEntry[str]) -> os.stat_result:
         try:
@@ -161,15 +198,11 @@ class LocalFiles:
         try:
             os.stat(place)  # noqa: PTH116
         except FileNotFoundError as problem:
-            raise unusable(
-                place,
-                f"is a symbolic link to {os.path.realpath(place)}, which does not exist",
-                help=_EXCLUDE_HELP,
-            ) from problem
+            raise unusable(place, _dangling(place), help=EXCLUDE_HELP) from problem
         except OSError as problem:
             if problem.errno != errno.ELOOP:
                 raise
-            raise unusable(place, "is a symbolic link to itself", help=_EXCLUDE_HELP) from problem
+            raise unusable(place, _CIRCULAR, help=EXCLUDE_HELP) from problem
 
     def _check_real(self, place: str) -> None:
         self._check_place(place, os.path.realpath(place))
@@ -218,11 +251,36 @@ class _Reader(io.RawIOBase):
             )
 
 
+def _publish(partial: Path, place: Path) -> None:
+    """Give a finished file its name, which must be free."""
+    try:
+        place.hardlink_to(partial)
+    except FileExistsError:
+        raise exists_already(str(place)) from None
+    except OSError:
+        # Some file systems have no hard links; nothing else refuses to replace a file.
+        if os.path.lexists(place):
+            raise exists_already(str(place)) from None
+        partial.replace(place)
+
+
+def _stored_file(path: str, status: os.stat_result) -> StoredFile:
+    newest = max(status.st_mtime_ns, status.st_ctime_ns)
+    parts = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    settled = newest < time.time_ns() - _SETTLED
+    fingerprint = ":".join(map(str, parts)) if settled else None
+    return StoredFile(path, status.st_size, fingerprint=fingerprint)
+
+
+def _dangling(place: str) -> str:
+    return f"is a symbolic link to {os.path.realpath(place)}, which does not exist"
+
+
+def _wrong_kind(mode: int) -> str:
+    kind = _KINDS.get(stat.S_IFMT(mode), "a special file")
+    return f"is {kind}, not a regular file"
+
+
 def _check_kind(place: str, mode: int, wanted: set[int]) -> None:
-    kind = stat.S_IFMT(mode)
-    if kind not in wanted:
-        raise unusable(
-            place,
-            f"is {_KINDS.get(kind, 'a special file')}, not a regular file",
-            help=_EXCLUDE_HELP,
-        )
+    if stat.S_IFMT(mode) not in wanted:
+        raise unusable(place, _wrong_kind(mode), help=EXCLUDE_HELP)

@@ -10,7 +10,7 @@ import fsspec
 import pytest
 
 from registry_tool.errors import ContentMismatch, StorageProblem
-from registry_tool.storage import remote
+from registry_tool.storage import ranges
 from registry_tool.storage.storage import Storage
 from registry_tool.storage.stored_file import StoredFile
 
@@ -53,7 +53,7 @@ def test_ranges_are_read_ahead_in_order(
 ) -> None:
     data = os.urandom(1000)
     memory.pipe({"/models/big": data})
-    monkeypatch.setattr(remote, "_RANGE", 64)
+    monkeypatch.setattr(ranges, "RANGE", 64)
     monkeypatch.setattr(type(memory), "async_impl", True, raising=False)
     with Storage(["memory://models"]).open("memory://models", "big", offset=5) as file:
         assert file.read(100) + file.read() == data[5:]
