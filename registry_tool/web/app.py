@@ -12,11 +12,14 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from registry_tool.web.api.routes import router as api_router
+from registry_tool.web.auth import Authentication, Gate
+from registry_tool.web.auth import router as auth_router
 from registry_tool.web.context import WebContext
 from registry_tool.web.pages.routes import router as pages_router
 from registry_tool.web.problems import add_problem_handlers
 from registry_tool.web.security import CrossOrigin, SecurityHeaders
 from registry_tool.web.serving import Serving
+from registry_tool.web.v2 import router as v2_router
 
 STATIC_FOLDER = Path(__file__).with_name("static")
 
@@ -36,11 +39,15 @@ def create_app(context: WebContext) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
     )
     app.state.serving = serving
+    app.state.gate = gate = Gate(serving)
     app.include_router(api_router)
+    app.include_router(auth_router)
+    app.include_router(v2_router)
     app.include_router(pages_router)
     app.mount("/static", StaticFiles(directory=STATIC_FOLDER), name="static")
     add_problem_handlers(app)
     # The last one added sees a request first.
+    app.add_middleware(Authentication, gate=gate)
     app.add_middleware(CrossOrigin, origins=lambda: serving.settings.cors_origins)
     app.add_middleware(SecurityHeaders)
     return app

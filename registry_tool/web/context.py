@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from registry_tool.domain.live import LiveRun
@@ -62,5 +62,5 @@ class WebContext:
     """Seconds between two looks at Git when nothing says that it changed."""
     root_path: str = ""
     """The prefix under which a proxy offers the index."""
-    session_secret_path: Path | None = None
-    """Where workers share the key that protects session cookies; None keeps it in memory."""
+    session_secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    """Signs session cookies; workers that serve together share it."""

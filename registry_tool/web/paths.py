@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import Scope
 
-_FOR_PROGRAMS = ("/api/", "/v2/", "/health", "/metrics", "/openapi.json")
+_FOR_PROGRAMS = ("/api/", "/health/", "/metrics/")
 
 
 def route_path(scope: Scope) -> str:
@@ -17,3 +17,8 @@ def route_path(scope: Scope) -> str:
 def is_for_programs(scope: Scope) -> bool:
     """Whether JSON is expected, even of failures."""
     return (route_path(scope) + "/").startswith(_FOR_PROGRAMS)
+
+
+def is_registry_protocol(scope: Scope) -> bool:
+    """Whether an OCI client asks."""
+    return (route_path(scope) + "/").startswith("/v2/")

@@ -12,7 +12,8 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from registry_tool.errors import EnvironmentProblem, RegistryToolError
-from registry_tool.web.paths import is_for_programs
+from registry_tool.web.paths import is_for_programs, is_registry_protocol
+from registry_tool.web.v2_errors import RegistryProblem, error_response, registry_problem
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,9 @@ log = logging.getLogger(__name__)
 def problem_response(
     request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """``{"detail": …}`` below /api/ and its like, an error page elsewhere."""
+    """``{"detail": …}`` below /api/ and its like, the registry protocol's below /v2/, else a page."""
+    if is_registry_protocol(request.scope):
+        return error_response(status, detail, headers=headers)
     if is_for_programs(request.scope):
         return JSONResponse({"detail": detail}, status, headers=dict(headers or {}))
     from registry_tool.web.pages.problems import problem_page
@@ -58,6 +61,7 @@ def _crash(request: Request, _problem: Exception) -> Response:
 
 def add_problem_handlers(app: FastAPI) -> None:
     """Make every failure a response of this module."""
+    app.add_exception_handler(RegistryProblem, registry_problem)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(RegistryToolError, _expected_problem)

@@ -13,12 +13,15 @@ from fastapi import Depends, HTTPException, Query, Request
 from registry_tool.domain.registry import WebSettings
 from registry_tool.errors import RegistryToolError, RepositoryProblem
 from registry_tool.web.context import WebContext
+from registry_tool.web.credentials import Keys
 
 if TYPE_CHECKING:
     from registry_tool.catalog.files import CatalogPair
     from registry_tool.catalog.queries import Catalog
 
 log = logging.getLogger(__name__)
+
+NOTHING_YET = "nothing is served yet: the repository has no valid revision"
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class View:
     catalog: Catalog
     settings: WebSettings
     """The web settings of the tip, whatever revision is looked at."""
+    keys: Keys
+    """The API keys of the tip."""
     at: str | None = None
     """What `?at=` named; None is the tip."""
 
@@ -114,9 +119,7 @@ def view_of(
         except RepositoryProblem as problem:
             raise HTTPException(404, problem.message) from problem
     if serving.tip is None:
-        raise HTTPException(
-            503, serving.problem or "nothing is served yet", headers={"Retry-After": "2"}
-        )
+        raise HTTPException(503, serving.problem or NOTHING_YET, headers={"Retry-After": "2"})
     return serving.tip
 
 
