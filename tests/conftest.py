@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from registries import REGISTRY, TEMPLATE, RegistryFolder
 
+pytest_plugins = ("services.engine", "services.docker_registry")
+
 
 @pytest.fixture(autouse=True)
 def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of this machine's user reaches a test; Git knows a made-up person."""
     for name in list(os.environ):
-        if name.startswith(("GIT_", "REGISTRY_TOOL_", "RT_SECRET_", "XDG_")):
+        if name.startswith(("AWS_", "FSSPEC_", "GIT_", "REGISTRY_TOOL_", "RT_SECRET_", "XDG_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")

@@ -115,7 +115,8 @@ class EngineLog(BuildLog):
     def _texts(self) -> Iterator[str]:
         """Steps in order; the one that failed last, where everybody looks."""
         for step in sorted(self._steps.values(), key=lambda step: step.failed):
-            if step.output or not step.internal or step.failed:
+            begun = step.vertex.started is not None or step.vertex.cached
+            if step.output or step.failed or (begun and not step.internal):
                 yield step.text()
 
     def __str__(self) -> str:

@@ -72,6 +72,18 @@ def faults(text: str) -> Iterator[TemplateFault]:
         yield from _option_faults(number, name, arguments, stages)
 
 
+def pinned_images(text: str) -> list[str]:
+    """The images that a Dockerfile without faults takes from, each once; stages and scratch are none."""
+    found: dict[str, None] = {}
+    for _, name, arguments in _instructions(text):
+        taken = (
+            [match[1]] if name == "FROM" and (match := _FROM.fullmatch(arguments.strip())) else []
+        )
+        taken += _FROM_OPTION.findall(arguments)
+        found |= dict.fromkeys(image for image in taken if _PINNED.fullmatch(image))
+    return list(found)
+
+
 def _option_faults(
     number: int, name: str, arguments: str, stages: set[str]
 ) -> Iterator[TemplateFault]:

@@ -131,10 +131,20 @@ class Engine:
     def pull_events(
         self, repository: str, digest: str, platform: str | None
     ) -> Iterator[dict[str, Any]]:
-        """Pull an image by digest with the credentials of the Docker configuration; what the engine tells of it."""
+        """Pull an image by digest with the credentials of the Docker configuration; what the engine tells of it.
+
+        An event with `error` says that it cannot, and why.
+        """
+        from docker import errors
+
         api = self.api
         with translated(f"pulling {repository}@{digest}"):
-            yield from api.pull(repository, tag=digest, platform=platform, stream=True, decode=True)
+            try:
+                yield from api.pull(
+                    repository, tag=digest, platform=platform, stream=True, decode=True
+                )
+            except errors.APIError as problem:
+                yield {"error": problem.explanation or str(problem)}
 
     def tag_image(self, image: str, repository: str, tag: str) -> None:
         """Give an image a name."""

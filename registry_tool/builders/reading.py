@@ -69,7 +69,7 @@ class Reading:
     def file(self, file: LockedFile) -> None:
         """Read one file to its end."""
         buffer = bytearray(BUFFER_SIZE)
-        with self._open(file.path) as reader:
+        with self.open(file.path) as reader:
             while reader.readinto(buffer):
                 pass
 
@@ -77,14 +77,13 @@ class Reading:
         """The bytes of the layer over these files."""
         paths = {member_path(self._target, file.path): file.path for file in files}
         members = [Member(member_path(self._target, file.path), file.size) for file in files]
-        return layer_chunks(
-            members, lambda member: cast("BinaryIO", self._open(paths[member.path]))
-        )
+        return layer_chunks(members, lambda member: cast("BinaryIO", self.open(paths[member.path])))
 
-    def _open(self, path: str) -> _HashingReader:
+    def open(self, path: str) -> HashingReader:
+        """A reader of one file. One that is locked and differs raises ContentMismatch at its end."""
         self._passed(0)
         raw = self._storage.open(self._location, path)
-        return _HashingReader(raw, self._passed, lambda seen: self._finished(path, seen))
+        return HashingReader(raw, self._passed, lambda seen: self._finished(path, seen))
 
     def _passed(self, count: int) -> None:
         if self.stopped.is_set():
@@ -102,7 +101,7 @@ class Reading:
         self.sha256[path] = seen
 
 
-class _HashingReader(io.RawIOBase):
+class HashingReader(io.RawIOBase):
     """Passes a file on, and its digest to `finished` at its end."""
 
     def __init__(

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import stat
 import tarfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -243,9 +244,9 @@ def image_config(store: LayoutStore, repository: str, tag: str) -> Any:
 
 
 def unpack(
-    store: LayoutStore, repository: str, tag: str, *, isolated: bool = False
+    store: LayoutStore, repository: str, tag: str, *, isolated: bool = False, skip: int = 0
 ) -> dict[str, Entry]:
-    """The file tree of an image, layers applied in order.
+    """The file tree of an image, layers applied in order; the first ones can be left out.
 
     An `isolated` engine unpacks each layer where those below cannot be seen: directories that the layer does not name
     become root's, and hide what is below them (links too).
@@ -253,7 +254,8 @@ def unpack(
     manifest = image_manifest(store, repository, tag)
     config = read_document(store, repository, manifest["config"]["digest"])
     tree: dict[str, Entry] = {}
-    for descriptor, diff_id in zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True):
+    diff_ids = config["rootfs"]["diff_ids"]
+    for descriptor, diff_id in list(zip(manifest["layers"], diff_ids, strict=True))[skip:]:
         data = store.blob_path(repository, descriptor["digest"]).read_bytes()
         assert digest_of(data) == descriptor["digest"]
         assert len(data) == descriptor["size"]
@@ -271,7 +273,8 @@ def _members(archive: tarfile.TarFile) -> list[tuple[str, Entry]]:
         kind = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "link"}.get(member.type, "file")
         file = archive.extractfile(member) if kind == "file" else None
         content = file.read() if file else b""
-        entry = Entry(kind, content, member.mode, member.uid, member.gid, member.linkname)
+        mode = stat.S_IMODE(member.mode)
+        entry = Entry(kind, content, mode, member.uid, member.gid, member.linkname)
         found.append((member.name.strip("/"), entry))
     return found
 

@@ -1,0 +1,456 @@
+"""The docker builder with a real engine."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from native_orders import (
+    CountingStorage,
+    Entry,
+    Workshop,
+    files_of,
+    image_config,
+    image_manifest,
+    layer,
+    unpack,
+)
+from services.docker_registry import DockerRegistry
+
+from registry_tool.builders.docker import DockerBuilder
+from registry_tool.builders.interface import BuildOrder, BuiltRelease
+from registry_tool.builders.templates import RenderedFile, RenderedTemplate
+from registry_tool.domain.build_template import BaseImage
+from registry_tool.domain.digests import canonical_sha256
+from registry_tool.domain.progress import Silent
+from registry_tool.errors import BuildFailed, ContentMismatch, EngineProblem, LeaseLost
+
+pytestmark = pytest.mark.xdist_group("engine")
+
+FILES = {
+    "model.safetensors": b"weights" * 1000,
+    "config.json": b'{"layers": 2}',
+    "code/serve.py": b"print('hello')\n",
+    "requirements.txt": b"",
+    "deps/tool-1.0-py3-none-any.whl": b"a wheel",
+    "third_party/lib/notice.txt": b"thanks",
+}
+TARGET = "/models/minilm"
+
+
+class Told:
+    """Progress, kept."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+        self.tasks: dict[str, str] = {}
+        self.bytes: dict[str, int] = {}
+        self.open: set[str] = set()
+
+    def start(self, task: str, description: str, total: int | None = None) -> None:
+        self.tasks[task] = description
+        self.open.add(task)
+
+    def advance(self, task: str, count: int) -> None:
+        self.bytes[task] = self.bytes.get(task, 0) + count
+
+    def finish(self, task: str) -> None:
+        self.open.discard(task)
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+class DockerWorkshop(Workshop):
+    """A workshop whose orders have Dockerfiles."""
+
+    def dockerfile(
+        self,
+        text: str,
+        *,
+        base: str = "",
+        reference: str = "registry.example/base:1",
+        version: str = "1.0.0",
+        files: Sequence[tuple[str, bytes, int]] = (),
+        target: str = TARGET,
+        timeout: float = 120,
+        salt: str = "",
+    ) -> BuildOrder:
+        """An order; `{base}` in the text is the base image of that id, `{new}` something that no cache knows."""
+        text = text.replace("{new}", uuid4().hex)
+        text = text.replace("{base}", f"{reference}@{base}")
+        plain = self.order(version, target=target, salt=salt + text)
+        bases = [BaseImage(name="base", reference=reference, digest=base)] if base else []
+        template = RenderedTemplate(
+            name="server",
+            target=target,
+            params={},
+            given={},
+            image=None,
+            dockerfile=text,
+            files=tuple(RenderedFile(*file) for file in files),
+            bases=tuple(bases),
+        )
+        key = canonical_sha256(
+            [plain.key, [[path, content.hex(), mode] for path, content, mode in files]]
+        )
+        return replace(plain, template=template, key=key, timeout=timedelta(seconds=timeout))
+
+    def run(
+        self, order: BuildOrder, check: Callable[[], None] = lambda: None, **parts: Any
+    ) -> BuiltRelease:
+        builder = parts.get("builder") or DockerBuilder()
+        store, storage = parts.get("store", self.store), parts.get("storage", self.storage)
+        return builder.build(order, store, storage, parts.get("progress", Silent()), check)
+
+    def counting(self) -> CountingStorage:
+        return CountingStorage([str(self.path / "storage")])
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, docker_host: str, monkeypatch: pytest.MonkeyPatch) -> DockerWorkshop:
+    monkeypatch.setenv("DOCKER_HOST", docker_host)
+    made = DockerWorkshop(tmp_path, FILES)
+    made.fill()
+    return made
+
+
+@pytest.fixture(scope="session")
+def debian_layer(debian_archive: Path) -> str:
+    """The digest of the one layer of the base."""
+    with debian_archive.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+@pytest.fixture
+def stocked(workshop: DockerWorkshop, debian_archive: Path, debian_layer: str) -> DockerWorkshop:
+    """A workshop whose store has the layer of the base."""
+    shared = workshop.store.root / ".blobs"
+    shared.mkdir(parents=True)
+    place = shared / debian_layer.removeprefix("sha256:")
+    try:
+        os.link(debian_archive, place)
+    except OSError:
+        shutil.copy(debian_archive, place)
+    return workshop
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """A small base image in a registry, and not in the engine."""
+
+    reference: str
+    digest: str
+    source: str
+    """Where skopeo finds it."""
+
+
+@pytest.fixture
+def pushed(docker_client: Any, docker_registry: DockerRegistry) -> Pushed:
+    name = f"{docker_registry.host}/bases/tiny"
+    files = {"Dockerfile": b"FROM scratch\nCOPY base.txt /\n", "base.txt": b"from the base"}
+    context = layer({path: Entry(content=content) for path, content in files.items()})
+    docker_client.images.build(fileobj=io.BytesIO(context), custom_context=True, tag=f"{name}:1")
+    docker_client.images.push(name, tag="1")
+    pinned = docker_client.images.get(f"{name}:1").attrs["RepoDigests"]
+    (digest,) = (text.split("@")[1] for text in pinned if text.startswith(name))
+    docker_client.images.remove(f"{name}:1")
+    return Pushed(f"{name}:1", digest, f"docker://{name}:1")
+
+
+def layers(workshop: Workshop, tag: str) -> list[tuple[str, str]]:
+    """What each layer is there for, and its digest."""
+    return [
+        ((layer.get("annotations") or {}).get("io.registry-tool.part", "base"), layer["digest"])
+        for layer in image_manifest(workshop.store, "minilm", tag)["layers"]
+    ]
+
+
+def parts(workshop: Workshop, tag: str) -> list[str]:
+    return [part for part, _ in layers(workshop, tag)]
+
+
+CODE = "FROM {base}\nCOPY code/ /app/code/\nRUN echo building\n"
+COPIES = """\
+FROM {base}
+COPY requirements/ /app/requirements/
+COPY third_party/ /app/third_party/
+COPY wheels/ /app/wheels/
+COPY config/ /app/config/
+COPY code/ /app/code/
+COPY start.sh /app/
+RUN : {new}; echo building && mkdir -p /models && chown 7:8 /models && chmod 0750 /models
+ENV GREETING=hello
+ENTRYPOINT ["/app/start.sh"]
+LABEL team=search io.registry-tool.model=other
+"""
+START = ("start.sh", b"#!/bin/sh\necho start\n", 0o755)
+
+
+def test_runtime_and_weights_meet_in_the_store(workshop: DockerWorkshop, debian_base: str) -> None:
+    order, told = workshop.dockerfile(COPIES, base=debian_base, files=[START]), Told()
+
+    built = workshop.run(order, progress=told)
+
+    assert parts(workshop, "1.0.0")[-2:] == ["weights", "directories"]
+    assert set(parts(workshop, "1.0.0")[:-2]) == {"base", "runtime"}
+    tree = unpack(workshop.store, "minilm", "1.0.0")
+    assert {
+        path: content
+        for path, content in files_of(tree).items()
+        if path.startswith(("app/", "models/"))
+    } == {
+        "app/requirements/requirements.txt": b"",
+        "app/third_party/lib/notice.txt": b"thanks",
+        "app/wheels/tool-1.0-py3-none-any.whl": b"a wheel",
+        "app/config/config.json": b'{"layers": 2}',
+        "app/code/serve.py": b"print('hello')\n",
+        "app/start.sh": START[1],
+        "models/minilm/model.safetensors": FILES["model.safetensors"],
+        "models/minilm/config.json": b'{"layers": 2}',
+    }
+    assert tree["app/start.sh"].mode == 0o755
+    folder = unpack(workshop.store, "minilm", "1.0.0", isolated=True)["models"]
+    assert (folder.mode, folder.uid, folder.gid) == (0o750, 7, 8)
+
+    config = image_config(workshop.store, "minilm", "1.0.0")
+    assert config["config"]["Entrypoint"] == ["/app/start.sh"]
+    assert "GREETING=hello" in config["config"]["Env"]
+    labels = config["config"]["Labels"]
+    assert labels["team"] == "search"
+    assert labels["io.registry-tool.model"] == "minilm"
+    assert labels["io.registry-tool.build-key"] == order.key
+    assert "Hostname" not in config["config"]
+    assert config["created"] == "1970-01-01T00:00:00Z"
+
+    assert parts(workshop, "weights-1.0.0") == ["weights"]
+    assert "weights" not in parts(workshop, "runtime-1.0.0")
+    assert [image.role for image in built.images] == ["complete", "runtime", "weights"]
+    assert "; echo building" in built.log
+    assert "\nbuilding\n" in built.log
+    assert any("; echo building" in message for message in told.messages)
+    assert any(message.endswith(" s") for message in told.messages)
+    assert not told.open
+
+
+# --- What moves -----------------------------------------------------------------------------------
+
+
+def test_a_code_change_reads_and_writes_no_weight(
+    stocked: DockerWorkshop, debian_base: str
+) -> None:
+    stocked.run(stocked.dockerfile(CODE, base=debian_base))
+    (stocked.location / "code/serve.py").write_bytes(b"print('better')\n")
+    order, storage = stocked.dockerfile(CODE, base=debian_base, version="1.0.1"), stocked.counting()
+
+    built = stocked.run(order, storage=storage)
+
+    weights = [layer for layer in built.layers if layer.source == "weights"]
+    assert weights
+    assert not any(layer.uploaded for layer in weights)
+    assert built.bytes.upload == 0
+    assert set(storage.opened).isdisjoint({"model.safetensors"})
+    tree = unpack(stocked.store, "minilm", "1.0.1", skip=1)
+    assert tree["app/code/serve.py"].content == b"print('better')\n"
+
+
+def test_a_change_of_weights_takes_nothing_from_the_engine(
+    stocked: DockerWorkshop, debian_base: str
+) -> None:
+    dockerfile = "FROM {base}\nRUN echo one > /one\n"
+    first = stocked.run(stocked.dockerfile(dockerfile, base=debian_base))
+    (stocked.location / "model.safetensors").write_bytes(b"retrained")
+
+    built = stocked.run(stocked.dockerfile(dockerfile, base=debian_base, version="1.1.0"))
+
+    def runtime(release: BuiltRelease) -> list[str]:
+        return [layer.digest for layer in release.layers if layer.source == "runtime"]
+
+    assert runtime(built) == runtime(first)
+    assert [layer.source for layer in built.layers if layer.uploaded] == ["weights"]
+
+
+def test_a_finished_build_is_adopted_without_an_engine(
+    stocked: DockerWorkshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = stocked.dockerfile("FROM scratch\nCOPY code/ /app/\n")
+    built = stocked.run(order)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+
+    adopted = stocked.run(order)
+
+    assert adopted.adopted
+    assert adopted.images == built.images
+
+
+def test_nothing_to_copy_is_nothing_copied(stocked: DockerWorkshop) -> None:
+    for path in ("code/serve.py", "requirements.txt", "third_party/lib/notice.txt", "config.json"):
+        (stocked.location / path).unlink()
+    (stocked.location / "deps/tool-1.0-py3-none-any.whl").unlink()
+    copies = "".join(
+        f"COPY {name}/ /app/{name}/\n"
+        for name in ("requirements", "third_party", "wheels", "config", "code")
+    )
+
+    stocked.run(stocked.dockerfile("FROM scratch\n" + copies))
+
+    assert files_of(unpack(stocked.store, "minilm", "1.0.0")) == {
+        "models/minilm/model.safetensors": FILES["model.safetensors"]
+    }
+
+
+def test_platforms_share_the_weights(stocked: DockerWorkshop) -> None:
+    order = stocked.dockerfile("FROM scratch\nCOPY code/ /app/\n")
+    order = replace(order, platforms=("linux/amd64", "linux/arm64"))
+
+    stocked.run(order)
+
+    index = image_manifest(stocked.store, "minilm", "1.0.0")
+    architectures = [entry["platform"]["architecture"] for entry in index["manifests"]]
+    assert architectures == ["amd64", "arm64"]
+
+
+def test_a_base_is_pulled_by_its_digest(stocked: DockerWorkshop, pushed: Pushed) -> None:
+    text, told = "FROM {base}\nCOPY code/ /app/\n", Told()
+    order = stocked.dockerfile(text, base=pushed.digest, reference=pushed.reference)
+
+    stocked.run(order, progress=told)
+
+    assert parts(stocked, "1.0.0") == ["base", "runtime", "weights"]
+    assert files_of(unpack(stocked.store, "minilm", "1.0.0"))["base.txt"] == b"from the base"
+    pulls = [name for task, name in told.tasks.items() if task.startswith("pull ")]
+    assert pulls == [f"Pulling {pushed.reference}@{pushed.digest}"]
+
+
+def test_a_base_of_the_store_stays_as_it_was_published(
+    stocked: DockerWorkshop, pushed: Pushed
+) -> None:
+    copy = f"oci:{stocked.store.root}/bases/tiny:1"
+    (stocked.store.root / "bases").mkdir()
+    options = ["--src-tls-verify=false", "--preserve-digests"]
+    subprocess.run(
+        ["skopeo", "copy", *options, pushed.source, copy], check=True, capture_output=True
+    )
+    (published,) = image_manifest(stocked.store, "bases/tiny", "1")["layers"]
+    text = "FROM {base}\nCOPY code/ /app/\n"
+
+    built = stocked.run(stocked.dockerfile(text, base=pushed.digest, reference=pushed.reference))
+
+    bottom = image_manifest(stocked.store, "minilm", "1.0.0")["layers"][0]
+    assert bottom["digest"] == published["digest"]
+    assert bottom["mediaType"] == "application/vnd.oci.image.layer.v1.tar+gzip"
+    assert [layer.uploaded for layer in built.layers if layer.source == "base"] == [False]
+    assert files_of(unpack(stocked.store, "minilm", "1.0.0"))["base.txt"] == b"from the base"
+
+
+# --- What goes wrong ------------------------------------------------------------------------------
+
+
+def test_a_failing_step_is_named_and_its_output_comes_last(
+    stocked: DockerWorkshop, debian_base: str, docker_client: Any
+) -> None:
+    order = stocked.dockerfile(
+        "FROM {base}\nRUN : {new}; echo fine\nRUN echo cannot find it >&2; exit 3\nRUN echo never\n",
+        base=debian_base,
+    )
+
+    with pytest.raises(
+        BuildFailed, match=r"\[3/4\] RUN echo cannot find it.*exit code: 3"
+    ) as caught:
+        stocked.run(order)
+
+    lines = caught.value.log.splitlines()
+    assert f"build key {order.key}" in lines
+    assert lines.index("fine") < lines.index("cannot find it") == len(lines) - 2
+    assert "never" not in caught.value.log
+    assert stocked.store.tags("minilm") == {}
+    names = [tag for image in docker_client.images.list() for tag in image.tags]
+    assert f"registry-tool/build:{order.key[:12]}-linux-amd64" not in names
+
+
+def test_a_dockerfile_that_the_engine_does_not_understand(stocked: DockerWorkshop) -> None:
+    with pytest.raises(BuildFailed, match=r"(?i)unknown instruction"):
+        stocked.run(stocked.dockerfile("FROM scratch\nCOPPY code/ /app/\n"))
+
+
+@pytest.mark.parametrize("path", ["code/serve.py", "model.safetensors"])
+def test_a_file_that_differs_from_the_lock_is_named(stocked: DockerWorkshop, path: str) -> None:
+    order = stocked.dockerfile("FROM scratch\nCOPY code/ /app/\n")
+    content = bytearray((stocked.location / path).read_bytes())
+    content[0] ^= 1
+    (stocked.location / path).write_bytes(content)
+
+    with pytest.raises(ContentMismatch, match=path):
+        stocked.run(order)
+
+    assert stocked.store.tags("minilm") == {}
+
+
+def test_a_build_that_is_not_wanted_any_more_ends(
+    stocked: DockerWorkshop, debian_base: str
+) -> None:
+    order = stocked.dockerfile("FROM {base}\nRUN echo begun; sleep 3600\n", base=debian_base)
+    told = Told()
+
+    def check() -> None:
+        if any("sleep 3600" in message for message in told.messages):
+            raise LeaseLost("somebody else")
+
+    with pytest.raises(LeaseLost, match="somebody else"):
+        stocked.run(order, check, progress=told)
+
+    assert not told.open
+    assert stocked.store.tags("minilm") == {}
+
+
+def test_a_build_that_takes_too_long_says_what_it_was_doing(
+    stocked: DockerWorkshop, debian_base: str
+) -> None:
+    order = stocked.dockerfile("FROM {base}\nRUN echo begun; sleep 3601\n", base=debian_base)
+    told = Told()
+
+    def check() -> None:
+        if any("sleep 3601" in message for message in told.messages):
+            raise BuildFailed("the build took longer than 1:00:00")
+
+    with pytest.raises(BuildFailed, match="took longer") as caught:
+        stocked.run(order, check, progress=told)
+
+    assert "RUN echo begun; sleep 3601" in caught.value.log
+
+
+def test_a_link_on_the_way_of_locked_files_is_refused_with_the_fix(
+    stocked: DockerWorkshop, debian_base: str
+) -> None:
+    order = stocked.dockerfile(
+        "FROM {base}\nRUN mkdir /data && ln -s data /models\n", base=debian_base
+    )
+
+    with pytest.raises(BuildFailed, match="leads to /data/minilm") as caught:
+        stocked.run(order)
+
+    assert "target: /data/minilm" in (caught.value.help or "")
+
+
+def test_a_directory_in_place_of_a_locked_file_is_refused(stocked: DockerWorkshop) -> None:
+    order = stocked.dockerfile("FROM scratch\nCOPY code/ /models/minilm/model.safetensors/\n")
+
+    with pytest.raises(BuildFailed, match="which is a directory"):
+        stocked.run(order)
+
+
+def test_a_base_that_is_nowhere_is_the_operators_business(stocked: DockerWorkshop) -> None:
+    order = stocked.dockerfile("FROM {base}\n", base="sha256:" + "0" * 64)
+
+    with pytest.raises(EngineProblem, match=r"base image registry.example/base:1@sha256:0+ cannot"):
+        stocked.run(order)
