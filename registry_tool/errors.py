@@ -2,6 +2,7 @@
 
     RegistryToolError                 exit 1   anything the tool refuses or fails to do, with a message for people
     ├── UsageProblem                  exit 2   the command line names something that cannot be meant
+    │   └── BadQuery                           a question to the catalog names what it does not have
     ├── InvalidManifests              exit 1   carries the diagnostics
     ├── ActionFailed                  exit 1   an action ran and did not succeed
     │   ├── ContentMismatch                    bytes in storage or a store differ from what is declared
@@ -12,7 +13,8 @@
         ├── RepositoryProblem                  no repository, missing revision, shallow clone, refused push …
         ├── StorageProblem                     a storage location cannot be read or written
         ├── StoreProblem                       an image store cannot be read or written
-        └── EngineProblem                      a container engine cannot be used
+        ├── EngineProblem                      a container engine cannot be used
+        └── CatalogProblem                     there is no catalog of what is asked for, or it cannot be read
 
 A `transient` EnvironmentProblem may succeed when tried again; everything else needs a person. Exceptions of other
 libraries are translated where they appear and never leave their package.
@@ -47,6 +49,10 @@ class UsageProblem(RegistryToolError):
     """The command line names something that cannot be meant."""
 
     exit_code = 2
+
+
+class BadQuery(UsageProblem):
+    """A question to the catalog names a kind, field or cursor that it does not have."""
 
 
 class InvalidManifests(RegistryToolError):
@@ -114,3 +120,7 @@ class StoreProblem(EnvironmentProblem):
 
 class EngineProblem(EnvironmentProblem):
     """A container engine cannot be used."""
+
+
+class CatalogProblem(EnvironmentProblem):
+    """There is no catalog of what is asked for, or it cannot be read."""

@@ -1,0 +1,233 @@
+"""Questions to a catalog. Every answer of one `Catalog` is about one and the same pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from registry_tool.catalog.inputs import CatalogPair, Problem
+from registry_tool.catalog.listing import ListQuery, Page
+from registry_tool.domain.registry import RegistrySpec
+
+
+@dataclass(frozen=True)
+class About:
+    """What a catalog shows."""
+
+    pair: CatalogPair
+    committed_at: datetime | None
+    """Of the manifests' commit."""
+    tip: str
+    """The commit that the ref names; another than `pair.manifests` when that one could not be accepted."""
+    refused: tuple[InvalidFile, ...]
+    """Why the tip was not accepted."""
+    invalid: tuple[InvalidFile, ...]
+    """Files of the shown revision that have errors; their subjects are missing from the lists."""
+    counts: dict[str, int]
+    """Items by kind."""
+
+
+class InvalidFile(NamedTuple):
+    """A manifest file with errors."""
+
+    path: str
+    subject: str | None
+    problems: tuple[Problem, ...]
+
+
+class KeyRecord(NamedTuple):
+    """An API key as a request is checked against it."""
+
+    name: str
+    key_id: str
+    owner: str
+    sha256: str
+    expires_at: datetime | None
+    revoked: bool
+
+
+class Tie(NamedTuple):
+    """Several releases are equally new; the caller has to say which quantization is meant."""
+
+    releases: tuple[str, ...]
+    """Their keys, ``<model>/<version>/<quantization>``."""
+
+
+class Hit(NamedTuple):
+    """A search result."""
+
+    kind: str
+    key: str
+    item: str
+    """Finished JSON text."""
+
+
+class ModelStorage(NamedTuple):
+    """What one model occupies. Bytes that several models share count for each of them."""
+
+    model: str
+    releases: int
+    files: int
+    """Bytes of all locked files."""
+    unique_files: int
+    """Bytes of the distinct ones."""
+    images: int
+    """Bytes of the distinct layers of its images in the store."""
+
+
+class StorageTotals(NamedTuple):
+    """Sums over all models; each distinct content counts once."""
+
+    files: int
+    unique_files: int
+    images: int
+
+
+class DeploymentEvent(NamedTuple):
+    """A stretch of the deployment timeline: what one record brought, until the next one."""
+
+    environment: str
+    name: str
+    release: str
+    """``<model>/<version>/<quantization>``"""
+    result: str
+    health: str
+    started_at: datetime
+    finished_at: datetime
+    until: datetime | None
+    """When the next record of the same deployment finished; None for the latest."""
+    who: str | None
+    key: str
+    """Of the item in ``deployment-records``."""
+
+
+class BuildDuration(NamedTuple):
+    """A point of the build-time plot."""
+
+    release: str
+    result: str
+    builder: str
+    adopted: bool
+    started_at: datetime
+    finished_at: datetime
+    seconds: float
+    uploaded: int
+    reused: int
+    key: str
+    """Of the item in ``builds``."""
+
+
+class Cell(NamedTuple):
+    """A deployment in the environment × model matrix."""
+
+    environment: str
+    model: str
+    name: str
+    wanted: str | None
+    """The release that the manifest means; None when it is gone, or tracks and finds nothing."""
+    running: str | None
+    """The release that runs by the records."""
+    state: str
+    health: str | None
+
+
+class Difference(NamedTuple):
+    """One subject that is not the same in two catalogs."""
+
+    kind: str
+    key: str
+    change: Literal["created", "updated", "deleted"]
+    old: str | None
+    """The item, finished JSON text."""
+    new: str | None
+    fields: tuple[FieldDifference, ...] = ()
+    """What the manifest says differently; for updates only."""
+
+
+class FieldDifference(NamedTuple):
+    """A value that differs, as JSON texts; None is an absent one."""
+
+    field: str
+    """For example ``stage``, ``ports[0].host`` or ``lock.files[model.bin].sha256``."""
+    old: str | None
+    new: str | None
+
+
+class Catalog:
+    """A reading transaction on one catalog; `files.Catalogs.open` gives it for the time of a request.
+
+    Not for several threads at once.
+    """
+
+    pair: CatalogPair
+
+    def about(self) -> About:
+        """Revision, problems, and how many items there are."""
+        raise NotImplementedError
+
+    def registry(self) -> RegistrySpec:
+        """The settings of the shown revision."""
+        raise NotImplementedError
+
+    def registry_item(self) -> str:
+        """The Registry manifest as an item, finished JSON text."""
+        raise NotImplementedError
+
+    def page(self, query: ListQuery) -> Page:
+        """A part of the list of one kind. Raises BadQuery."""
+        raise NotImplementedError
+
+    def get(self, kind: str, key: str) -> str | None:
+        """One item with all its details, finished JSON text, or None.
+
+        Beyond what lists have: a release's ``lock`` has ``files`` and ``layers``, an artifact its ``releases``, a
+        template the oids of its ``files``.
+        """
+        raise NotImplementedError
+
+    def latest(
+        self, model: str, *, quantization: str | None = None, stage: str | None = None
+    ) -> str | Tie | None:
+        """The item of a model's newest release: not yanked, deprecated or a pre-release.
+
+        None when there is no such model or release; Tie when the newest version has several quantizations.
+        """
+        raise NotImplementedError
+
+    def search(self, q: str, *, kinds: Sequence[str] = (), limit: int = 20) -> list[Hit]:
+        """The best matches over all kinds, or some; also by the beginning of an oid, key or digest."""
+        raise NotImplementedError
+
+    def storage(self, *, limit: int | None = None) -> list[ModelStorage]:
+        """What models occupy, the largest first."""
+        raise NotImplementedError
+
+    def storage_totals(self) -> StorageTotals:
+        """What all models occupy together."""
+        raise NotImplementedError
+
+    def timeline(self, *, since: datetime | None = None, limit: int = 500) -> list[DeploymentEvent]:
+        """The newest deployment records, newest first."""
+        raise NotImplementedError
+
+    def build_durations(self, *, limit: int = 200) -> list[BuildDuration]:
+        """The newest builds that ran, newest first; pruned ones are left out."""
+        raise NotImplementedError
+
+    def matrix(self) -> list[Cell]:
+        """All deployments, by environment and model."""
+        raise NotImplementedError
+
+    def api_key(self, key_id: str) -> KeyRecord | None:
+        """The key with that public part. The hash is here and in no item."""
+        raise NotImplementedError
+
+    def differences(self, newer: Catalog) -> Iterator[Difference]:
+        """What `newer` has otherwise, by identity: manifests only, sorted by kind and key."""
+        raise NotImplementedError
+
+    def path_of(self, subject: str) -> str | None:
+        """The file that declares a subject at the shown revision."""
+        raise NotImplementedError
