@@ -192,8 +192,9 @@ def parse_challenge(header: str) -> Challenge | None:
     """The challenge of a WWW-Authenticate header that can be met; Bearer before Basic."""
     found: dict[str, Challenge] = {}
     starts = list(_SCHEME.finditer(header))
-    for start, following in zip(starts, [*starts[1:], None], strict=True):
-        text = header[start.end() : following.start() if following else len(header)]
+    ends = [*(start.start() for start in starts[1:]), len(header)]
+    for start, end in zip(starts, ends, strict=False):
+        text = header[start.end() : end]
         values = {
             name.lower(): re.sub(r"\\(.)", r"\1", quoted) or plain
             for name, quoted, plain in _PARAMETER.findall(text)

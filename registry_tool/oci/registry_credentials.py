@@ -98,7 +98,7 @@ class DockerCredentials:
         user, secret = entry.get("username"), entry.get("password")
         if isinstance(entry.get("auth"), str) and entry["auth"]:
             try:
-                text = base64.b64decode(entry["auth"]).decode()
+                text = base64.b64decode(entry["auth"], validate=True).decode()
             except (binascii.Error, UnicodeDecodeError) as problem:
                 raise StoreProblem(
                     f"{self.file}: the login for {key} is not base64 of user:password",

@@ -158,9 +158,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
 
     def _dispatch(self, path: str, query: dict[str, str]) -> None:
+        if self._refused(path):
+            return
         if path == "/token":
             self._token()
-        elif not self._refused(path) and self._allowed(path, query):
+        elif path == "/v2/":
+            if self._allowed(path, query):
+                self._answer(200)
+        elif self._allowed(path, query):
             for pattern, name in (
                 (_BLOB, "blob"),
                 (_UPLOAD, "upload"),
@@ -234,7 +239,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _token_allows(self, path: str, query: dict[str, str], sent: str, pushes: bool) -> bool:
         repository = re.match(r"/v2/(.+?)/(?:blobs|manifests|tags)/", path)
-        name = repository[1] if repository else ""
+        if repository is None:
+            return sent.removeprefix("Bearer ") in self._registry.tokens
+        name = repository[1]
         wanted = {f"repository:{name}:{'pull,push' if pushes else 'pull'}"}
         if "from" in query:
             wanted.add(f"repository:{query['from']}:pull")
