@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal, TypeVar
 
-from registry_tool.builders.native_layers import empty_layer
+from registry_tool.builders.native_layers import NativeLayer, empty_layer
 from registry_tool.domain.release import LockedLayer
 from registry_tool.errors import BuildFailed
 from registry_tool.oci.descriptors import LAYER, Descriptor
@@ -78,6 +78,11 @@ def weights_layer(layer: LockedLayer) -> ImageLayer:
     count = len(layer.files)
     what = layer.files[0] if count == 1 else f"{layer.files[0]} and {count - 1} more"
     return ImageLayer(Part.WEIGHTS, layer.digest, layer.size, f"locked files: {what}")
+
+
+def native_layer(part: Part, layer: NativeLayer) -> ImageLayer:
+    """A layer that was assembled here."""
+    return ImageLayer(part, layer.digest, layer.size, layer.what)
 
 
 def part_of(layer: Descriptor) -> Part:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from uuid import uuid4
 
-from registry_tool.builders.assembling import ImageLayer, Part, PlatformImage, weights_layer
+from registry_tool.builders.assembling import Part, PlatformImage, native_layer, weights_layer
 from registry_tool.builders.build_context import BuildContext
 from registry_tool.builders.build_log import EngineLog
 from registry_tool.builders.buildkit_trace import Trace
@@ -21,10 +22,13 @@ from registry_tool.builders.engine_build import BuildRequest, EngineBuild
 from registry_tool.builders.engine_tree import read_tree
 from registry_tool.builders.interface import BuildOrder, BuiltRelease, Check
 from registry_tool.builders.layer_streams import publish_layer, publish_weights
+from registry_tool.builders.native import SCRATCH, recipe_settings
 from registry_tool.builders.native_layers import (
     NativeLayer,
     check_together,
     directories_layer,
+    files_layer,
+    placed_files,
     weights_paths,
 )
 from registry_tool.builders.publishing import adopt, label_images, publish_images, summarise
@@ -34,7 +38,7 @@ from registry_tool.builders.templates import BUILDER_VERSIONS
 from registry_tool.domain.progress import Progress
 from registry_tool.errors import BuildFailed, EngineProblem
 from registry_tool.failpoints import reach
-from registry_tool.oci.image import ImageSettings
+from registry_tool.oci.image import ImageConfig, ImageSettings
 from registry_tool.oci.store import ImageStore
 from registry_tool.storage.storage import Storage
 
@@ -45,7 +49,10 @@ _ARGUMENTS = {"SOURCE_DATE_EPOCH": "0"}
 
 
 class DockerBuilder:
-    """Builds templates that have a Dockerfile. The engine is connected when the first one is built."""
+    """Builds templates that have a Dockerfile, and recipes where a registry wants their bases to come from an engine.
+
+    The engine is connected when something is built.
+    """
 
     name = "docker"
 
@@ -80,6 +87,26 @@ class DockerBuilder:
             raise
 
 
+@dataclass(frozen=True, slots=True)
+class _Runtime:
+    """An image for one platform, without the weights and what belongs on top of them."""
+
+    below: PlatformImage
+    files: NativeLayer | None
+    directories: NativeLayer | None
+
+    def complete(self, order: BuildOrder) -> PlatformImage:
+        """With the weights, and everything that the order says of the image."""
+        weights = [weights_layer(layer) for layer in order.payload]
+        below = [native_layer(Part.TEMPLATE, self.files)] if self.files else []
+        above = [native_layer(Part.DIRECTORIES, self.directories)] if self.directories else []
+        recipe = order.template.image
+        settings = ImageSettings(labels=label_images(order))
+        if recipe is not None:
+            settings = recipe_settings(order, recipe)
+        return self.below.with_layers([*below, *weights, *above]).with_settings(settings)
+
+
 class _Build:
     """One build, of all platforms."""
 
@@ -105,39 +132,78 @@ class _Build:
     def run(self) -> BuiltRelease:
         """Everything, in order."""
         order = self._order
-        self._log.line(f"engine: {self._engine.require_buildkit()}")
+        dockerfile = order.template.dockerfile is not None
+        engine = self._engine.require_buildkit() if dockerfile else self._engine.info
+        self._log.line(f"engine: {engine}")
         built = [self._platform(platform) for platform in order.platforms]
         self._uploaded |= publish_weights(
             order, self._store, self._storage, self._progress, self._check
         )
         for locked in order.payload:
             self._note("locked files", locked.digest, locked.size)
-        images = [self._complete(image, directories) for image, directories in built]
+        images = [runtime.complete(order) for runtime in built]
         published = publish_images(order, self._store, images, self._check)
         for each in published:
             self._log.line(f"{each.role}: {each.reference}@{each.digest}")
         return summarise(images, published, self._uploaded, str(self._log))
 
-    def _platform(self, platform: str) -> tuple[PlatformImage, NativeLayer | None]:
-        """The runtime for one platform, in the store, and what its directories need on top of the weights."""
-        order = self._order
-        bases = [self._base(pinned, platform) for pinned in pinned_images(self._dockerfile)]
-        name = f"{order.key[:12]}-{platform.replace('/', '-')}"
+    def _platform(self, platform: str) -> _Runtime:
+        """Everything but the weights for one platform, in the store."""
+        template = self._order.template
+        name = f"{self._order.key[:12]}-{platform.replace('/', '-')}"
+        if template.image is not None:
+            pinned = [] if template.image.base == SCRATCH else [template.image.base]
+            bases = [self._base(reference, platform) for reference in pinned]
+            return self._runtime(bases[0].image if bases else None, bases, platform, name)
+        bases = [self._base(reference, platform) for reference in pinned_images(self._dockerfile)]
         with self._temporary_name(name) as tag:
             image = self._in_engine(self._run(bases, platform, tag))
-            tree = read_tree(
-                self._engine, image, f"registry-tool-{name}", self._weights_paths(), self._check
-            )
-            paths = weights_paths(order.lock.target, order.payload, tree)
-            check_together(paths)
-            transfer = RuntimeTransfer(
-                order, self._engine, self._store, self._progress, self._check
-            )
-            runtime = transfer.run(image, bases)
+            return self._runtime(image, bases, platform, name)
+
+    def _runtime(
+        self, image: EngineImage | None, bases: Sequence[Base], platform: str, name: str
+    ) -> _Runtime:
+        order = self._order
+        # With a Dockerfile these are in the context; here they go into the image as they are.
+        files = order.template.files if order.template.image is not None else ()
+        tree = None
+        if image is not None:
+            locked = weights_paths(order.lock.target, order.payload, None)
+            wanted = (*(file.path for file in files), *locked)
+            tree = read_tree(self._engine, image, f"registry-tool-{name}", wanted, self._check)
+        files = placed_files(files, tree)
+        paths = (
+            *(file.path for file in files),
+            *weights_paths(order.lock.target, order.payload, tree),
+        )
+        check_together(paths)
+        below = PlatformImage(ImageConfig(platform))
+        if image is not None:
+            below = self._transferred(image, bases)
+        return _Runtime(
+            below,
+            self._published(files_layer(files)),
+            self._published(directories_layer(paths, tree)),
+        )
+
+    def _transferred(self, image: EngineImage, bases: Sequence[Base]) -> PlatformImage:
+        transfer = RuntimeTransfer(
+            self._order, self._engine, self._store, self._progress, self._check
+        )
+        runtime = transfer.run(image, bases)
         self._uploaded |= runtime.written
         for layer in runtime.image.layers:
             self._note("runtime", layer.digest, layer.size)
-        return runtime.image, directories_layer(paths, tree)
+        return runtime.image
+
+    def _published(self, layer: NativeLayer | None) -> NativeLayer | None:
+        if layer is not None:
+            repository = self._order.release.model
+            source = self._order.sources.get(layer.digest)
+            written = publish_layer(self._store, repository, layer, self._check, source)
+            self._uploaded |= {layer.digest} if written else frozenset()
+            self._note(layer.what, layer.digest, layer.size)
+        return layer
 
     @contextmanager
     def _temporary_name(self, name: str) -> Iterator[str]:
@@ -154,13 +220,7 @@ class _Build:
 
     @property
     def _dockerfile(self) -> str:
-        text = self._order.template.dockerfile
-        if text is None:
-            raise BuildFailed(
-                f"the template {self._order.template.name} has no Dockerfile",
-                help="set spec.builds.builder of the Registry to auto: its recipe needs no engine",
-            )
-        return text
+        return self._order.template.dockerfile or ""
 
     def _base(self, pinned: str, platform: str) -> Base:
         try:
@@ -169,9 +229,6 @@ class _Build:
             raise BuildFailed(f"the Dockerfile takes from {pinned}: {problem}") from problem
         self._log.line(f"base for {platform}: {pinned}, in the engine as {base.image.id}")
         return base
-
-    def _weights_paths(self) -> tuple[str, ...]:
-        return weights_paths(self._order.lock.target, self._order.payload, None)
 
     def _run(self, bases: Sequence[Base], platform: str, tag: str) -> str:
         """Let the engine build; the id of the image."""
@@ -218,23 +275,6 @@ class _Build:
                 transient=True,
             )
         return found
-
-    def _complete(self, runtime: PlatformImage, directories: NativeLayer | None) -> PlatformImage:
-        """Runtime and weights."""
-        above = []
-        if directories is not None:
-            source = self._order.sources.get(directories.digest)
-            written = publish_layer(
-                self._store, self._order.release.model, directories, self._check, source
-            )
-            self._uploaded |= {directories.digest} if written else frozenset()
-            self._note(directories.what, directories.digest, directories.size)
-            above.append(
-                ImageLayer(Part.DIRECTORIES, directories.digest, directories.size, directories.what)
-            )
-        weights = [weights_layer(layer) for layer in self._order.payload]
-        settings = ImageSettings(labels=label_images(self._order))
-        return runtime.with_layers([*weights, *above]).with_settings(settings)
 
     def _note(self, what: str, digest: str, size: int) -> None:
         self._log.layer(what, digest, size, digest in self._uploaded)

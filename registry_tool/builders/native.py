@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from registry_tool.builders.assembling import ImageLayer, Part, PlatformImage, weights_layer
+from registry_tool.builders.assembling import Part, PlatformImage, native_layer, weights_layer
 from registry_tool.builders.build_log import BuildLog
 from registry_tool.builders.interface import BuildOrder, BuiltRelease, Check
 from registry_tool.builders.layer_streams import publish_layer, publish_weights, take_blob
@@ -58,17 +58,16 @@ class _Assembly:
         image = PlatformImage(ImageConfig(self.platform))
         if self.base is not None:
             image = PlatformImage.on(self.base.config, self.base.layers)
-        below = [_on_top(Part.TEMPLATE, self.files)] if self.files else []
-        above = [_on_top(Part.DIRECTORIES, self.directories)] if self.directories else []
+        below = [native_layer(Part.TEMPLATE, self.files)] if self.files else []
+        above = [native_layer(Part.DIRECTORIES, self.directories)] if self.directories else []
         weights = [weights_layer(layer) for layer in order.payload]
-        return image.with_layers([*below, *weights, *above]).with_settings(_settings(order, recipe))
+        return image.with_layers([*below, *weights, *above]).with_settings(
+            recipe_settings(order, recipe)
+        )
 
 
-def _on_top(part: Part, layer: NativeLayer) -> ImageLayer:
-    return ImageLayer(part, layer.digest, layer.size, layer.what)
-
-
-def _settings(order: BuildOrder, recipe: ImageRecipe) -> ImageSettings:
+def recipe_settings(order: BuildOrder, recipe: ImageRecipe) -> ImageSettings:
+    """The settings of an image, as its recipe and the release's identity have them."""
     return ImageSettings(
         # Sorted: the order of a mapping in YAML is no part of the build key.
         env=dict(sorted(recipe.env.items())),

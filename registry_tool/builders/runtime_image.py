@@ -107,8 +107,8 @@ class RuntimeTransfer:
             layer, source = known[diff_id]
             if take_blob(self._store, self._repository, layer.digest, self._check, source):
                 return layer
-        source = self._order.sources.get(diff_id)
-        if not take_blob(self._store, self._repository, diff_id, self._check, source):
+        mounted = self._order.sources.get(diff_id)
+        if not take_blob(self._store, self._repository, diff_id, self._check, mounted):
             return None
         size = self._store.blob_size(self._repository, diff_id)
         return None if size is None else Descriptor(LAYER, diff_id, size)

@@ -34,6 +34,7 @@ from registry_tool.domain.build_template import BaseImage
 from registry_tool.domain.digests import canonical_sha256
 from registry_tool.domain.progress import Silent
 from registry_tool.errors import BuildFailed, ContentMismatch, EngineProblem, LeaseLost
+from registry_tool.oci.layout import LayoutStore
 
 pytestmark = pytest.mark.xdist_group("engine")
 
@@ -204,7 +205,7 @@ def test_runtime_and_weights_meet_in_the_store(workshop: DockerWorkshop, debian_
 
     assert parts(workshop, "1.0.0")[-2:] == ["weights", "directories"]
     assert set(parts(workshop, "1.0.0")[:-2]) == {"base", "runtime"}
-    tree = unpack(workshop.store, "minilm", "1.0.0")
+    tree = unpack(workshop.store, "minilm", "1.0.0", skip=1)
     assert {
         path: content
         for path, content in files_of(tree).items()
@@ -220,7 +221,7 @@ def test_runtime_and_weights_meet_in_the_store(workshop: DockerWorkshop, debian_
         "models/minilm/config.json": b'{"layers": 2}',
     }
     assert tree["app/start.sh"].mode == 0o755
-    folder = unpack(workshop.store, "minilm", "1.0.0", isolated=True)["models"]
+    folder = unpack(workshop.store, "minilm", "1.0.0", isolated=True, skip=1)["models"]
     assert (folder.mode, folder.uid, folder.gid) == (0o750, 7, 8)
 
     config = image_config(workshop.store, "minilm", "1.0.0")
@@ -454,3 +455,35 @@ def test_a_base_that_is_nowhere_is_the_operators_business(stocked: DockerWorksho
 
     with pytest.raises(EngineProblem, match=r"base image registry.example/base:1@sha256:0+ cannot"):
         stocked.run(order)
+
+
+# --- Recipes, where a registry wants an engine for them as well -----------------------------------
+
+
+def test_a_recipe_gets_its_base_from_the_engine(stocked: DockerWorkshop, debian_base: str) -> None:
+    order = stocked.order(
+        base=f"registry.example/base:1@{debian_base}",
+        files=[("/lib/tool/run", b"#!/bin/sh\n", 0o755)],
+        entrypoint=["/lib/tool/run"],
+        env={"GREETING": "hello"},
+    )
+
+    built = stocked.run(order)
+
+    assert parts(stocked, "1.0.0") == ["base", "template", "weights", "weights"]
+    tree = unpack(stocked.store, "minilm", "1.0.0", skip=1)
+    # /lib is a link to usr/lib in the base.
+    assert tree["usr/lib/tool/run"].mode == 0o755
+    config = image_config(stocked.store, "minilm", "1.0.0")["config"]
+    assert config["Entrypoint"] == ["/lib/tool/run"]
+    assert "GREETING=hello" in config["Env"]
+    assert built.images[0].reference == "minilm:1.0.0"
+
+
+def test_a_recipe_without_a_base_is_what_it_is_without_an_engine(stocked: DockerWorkshop) -> None:
+    order = stocked.order(files=[("/a", b"x", 0o644)])
+
+    built = stocked.run(order)
+
+    elsewhere = LayoutStore(stocked.path / "other-store")
+    assert built.images == stocked.build(order, store=elsewhere).images

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
 from pydantic import ValidationError
 
+from registry_tool.builders.docker import DockerBuilder
 from registry_tool.builders.native import NativeBuilder
 from registry_tool.cli.app import App, pass_app
+from registry_tool.cli.engines import engine_deployers
 from registry_tool.cli.formats.plan_text import format_plan
 from registry_tool.cli.options import format_option
 from registry_tool.domain.plan import Plan
@@ -43,8 +46,9 @@ def effects_for(app: App, *, remote: str | None = None, wait: float = 600.0) -> 
         repository=app.repository,
         open_store=app.open_store,
         open_storage=Storage,
-        builders={"native": NativeBuilder()},
+        builders={"native": NativeBuilder(), "docker": DockerBuilder()},
         acquire_lease=acquire_lease,
+        open_deployers=partial(engine_deployers, app),
         cache=app.cache,
         progress=app.progress,
         jobs=app.jobs,
