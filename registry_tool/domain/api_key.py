@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import hashlib
+import re
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AwareDatetime, StringConstraints
 
 from registry_tool.domain.digests import Sha256
 from registry_tool.domain.frozen import Frozen
 from registry_tool.domain.manifest import Manifest, Metadata
+
+_KEY_TEXT = re.compile(r"rt_([A-Za-z0-9]{4,32})_([A-Za-z0-9_-]{43})", re.ASCII)
+
+
+class KeyText(NamedTuple):
+    """A key as its holder has it, ``rt_<key_id>_<secret>``; the secret is 256 random bits in base64url."""
+
+    key_id: str
+    secret: str
+
+    def __str__(self) -> str:
+        return f"rt_{self.key_id}_{self.secret}"
+
+    @property
+    def sha256(self) -> str:
+        """What the manifest keeps of the secret."""
+        return hashlib.sha256(self.secret.encode()).hexdigest()
+
+    @classmethod
+    def parse(cls, text: str) -> KeyText | None:
+        """The inverse of `str`; None for anything else."""
+        match = _KEY_TEXT.fullmatch(text)
+        return cls(match[1], match[2]) if match else None
 
 
 class ApiKeySpec(Frozen):

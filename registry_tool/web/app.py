@@ -17,6 +17,7 @@ from registry_tool.web.auth import router as auth_router
 from registry_tool.web.context import WebContext
 from registry_tool.web.pages.routes import router as pages_router
 from registry_tool.web.problems import add_problem_handlers
+from registry_tool.web.response_cache import CachedResponses
 from registry_tool.web.security import CrossOrigin, SecurityHeaders
 from registry_tool.web.serving import Serving
 from registry_tool.web.v2 import router as v2_router
@@ -47,6 +48,7 @@ def create_app(context: WebContext) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC_FOLDER), name="static")
     add_problem_handlers(app)
     # The last one added sees a request first.
+    app.add_middleware(CachedResponses, serving=lambda: serving)
     app.add_middleware(Authentication, gate=gate)
     app.add_middleware(CrossOrigin, origins=lambda: serving.settings.cors_origins)
     app.add_middleware(SecurityHeaders)
@@ -58,19 +60,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Read the tip, then keep up with Git in a thread of its own until the server stops."""
     serving: Serving = app.state.serving
     await asyncio.to_thread(serving.refresh)
-    stopping = threading.Event()
-    thread = threading.Thread(target=_keep_up, args=(serving, stopping), name="refresh")
+    thread = threading.Thread(target=serving.keep_up, name="keep-up")
     thread.start()
     try:
         yield
     finally:
-        stopping.set()
-        serving.context.changes.stop()
+        serving.stop()
         await asyncio.to_thread(thread.join)
-
-
-def _keep_up(serving: Serving, stopping: threading.Event) -> None:
-    while not stopping.is_set():
-        serving.context.changes.wait(serving.context.poll)
-        if not stopping.is_set():
-            serving.refresh()

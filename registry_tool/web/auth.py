@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from registry_tool.domain.api_key import ApiKey
+from registry_tool.catalog.queries import KeyRecord
 from registry_tool.web.credentials import (
     SESSION_COOKIE,
     SESSION_LIFE,
@@ -44,21 +44,21 @@ class Gate:
         tip = self._serving.tip
         if tip is None:
             return "unknown"
-        return "closed" if tip.settings.require_api_key else "open"
+        return "closed" if tip.registry.web.require_api_key else "open"
 
     def not_ready(self, request: Request) -> Response:
         """The answer while nothing is served."""
         detail = self._serving.problem or NOTHING_YET
         return problem_response(request, 503, detail, {"Retry-After": "2"})
 
-    def holder(self, shown: Shown) -> ApiKey | None:
+    def holder(self, shown: Shown) -> KeyRecord | None:
         """Whose credentials these are, when they are good."""
         now, keys = self._serving.context.clock(), self._keys
         if shown.key is not None:
             return keys.holder(shown.key, now)
         return self._sessions.holder(shown.session or "", keys, now)
 
-    def session_of(self, key: ApiKey) -> str:
+    def session_of(self, key: KeyRecord) -> str:
         """A new session's cookie."""
         return self._sessions.issue(key, self._serving.context.clock())
 
@@ -72,7 +72,7 @@ class Gate:
     @property
     def _keys(self) -> Keys:
         tip = self._serving.tip
-        return tip.keys if tip else Keys(())
+        return tip.keys if tip else Keys(lambda _key_id: None)
 
 
 class Authentication:

@@ -6,14 +6,13 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from registry_tool.catalog.files import CatalogPair, Catalogs
 from registry_tool.domain.live import LiveRun
+from registry_tool.errors import StoreProblem
 from registry_tool.oci.layout import LayoutStore
 from registry_tool.storage.storage import Storage
-
-if TYPE_CHECKING:
-    from registry_tool.catalog.files import CatalogPair
 
 
 class Updater(Protocol):
@@ -26,14 +25,24 @@ class Updater(Protocol):
         """The catalog of any revision. Raises RepositoryProblem (RT602) when there is none."""
 
 
-class Changes(Protocol):
-    """Says when to look again; a missed change is found by the next poll."""
+class Watcher(Protocol):
+    """Notices that Git changed. What it misses is found by the next poll."""
 
-    def wait(self, timeout: float) -> None:
-        """Return when something may have changed, at the latest after `timeout` seconds."""
+    def start(self, changed: Callable[[], None]) -> None:
+        """Call `changed`, in any thread, whenever something may have changed."""
 
     def stop(self) -> None:
-        """Make every `wait` return at once, now and later."""
+        """End that."""
+
+
+class NoWatcher:
+    """Notices nothing: polling is enough."""
+
+    def start(self, changed: Callable[[], None]) -> None:
+        """Do nothing."""
+
+    def stop(self) -> None:
+        """Do nothing."""
 
 
 def _utc_now() -> datetime:
@@ -44,17 +53,24 @@ def _nothing_live() -> tuple[LiveRun, ...]:
     return ()
 
 
+def _no_log(store: str, _model: str, reference: str) -> str:
+    raise StoreProblem(f"the log {reference} is in the store {store}, which is not read here")
+
+
 @dataclass(frozen=True)
 class WebContext:
     """Everything from outside, put together by `cli`."""
 
     updater: Updater
-    changes: Changes
+    catalogs: Catalogs
     store: LayoutStore
     """The embedded store, opened for reading."""
     version: str
+    watcher: Watcher = field(default_factory=NoWatcher)
     open_storage: Callable[[Sequence[str]], Storage] = Storage
     """Storage with these allowed prefixes."""
+    read_log: Callable[[str, str, str], str] = _no_log
+    """The text of a build log, from the store's name, the model and the log's reference. Raises StoreProblem."""
     live: Callable[[], tuple[LiveRun, ...]] = _nothing_live
     """What reconcilers on this machine are doing now."""
     clock: Callable[[], datetime] = _utc_now

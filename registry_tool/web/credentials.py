@@ -6,19 +6,18 @@ import base64
 import binascii
 import hashlib
 import hmac
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers
 
-from registry_tool.domain.api_key import ApiKey
+from registry_tool.catalog.queries import KeyRecord
+from registry_tool.domain.api_key import KeyText
 
 SESSION_COOKIE = "registry_tool_session"
 SESSION_LIFE = timedelta(hours=12)
-_KEY = re.compile(r"rt_(?P<id>[A-Za-z0-9]{4,32})_(?P<secret>[A-Za-z0-9_-]{43})", re.ASCII)
 _NOBODY = "0" * 64
 
 
@@ -64,33 +63,40 @@ def _cookie(header: str) -> str | None:
 
 
 class Keys:
-    """The API keys of one revision."""
+    """The API keys of one revision; `lookup` finds one by its public part."""
 
-    def __init__(self, keys: Iterable[ApiKey]) -> None:
-        self._by_id: Mapping[str, ApiKey] = {key.spec.key_id: key for key in keys}
+    def __init__(self, lookup: Callable[[str], KeyRecord | None]) -> None:
+        self._lookup = lookup
+        self._known: dict[str, KeyRecord] = {}
 
-    def holder(self, text: str, now: datetime) -> ApiKey | None:
+    def holder(self, text: str, now: datetime) -> KeyRecord | None:
         """The key that `text` is, when it may be used now.
 
         The comparison takes as long for unknown keys as for known ones.
         """
-        match = _KEY.fullmatch(text)
-        if match is None:
+        key = KeyText.parse(text)
+        if key is None:
             return None
-        found = self._by_id.get(match["id"])
-        seen = hashlib.sha256(match["secret"].encode()).hexdigest()
-        equal = hmac.compare_digest(seen, found.spec.sha256 if found else _NOBODY)
+        found = self._find(key.key_id)
+        equal = hmac.compare_digest(key.sha256, found.sha256 if found else _NOBODY)
         return found if found and equal and _usable(found, now) else None
 
-    def by_id(self, key_id: str, now: datetime) -> ApiKey | None:
+    def by_id(self, key_id: str, now: datetime) -> KeyRecord | None:
         """The key with that public part, when it may be used now."""
-        found = self._by_id.get(key_id)
+        found = self._find(key_id)
         return found if found and _usable(found, now) else None
 
+    def _find(self, key_id: str) -> KeyRecord | None:
+        found = self._known.get(key_id) or self._lookup(key_id)
+        if found is not None:
+            # Only what exists is remembered, so that guessing does not fill the memory.
+            self._known[key_id] = found
+        return found
 
-def _usable(key: ApiKey, now: datetime) -> bool:
-    expires = key.spec.expires_at
-    return not key.spec.revoked and (expires is None or now < expires)
+
+def _usable(key: KeyRecord, now: datetime) -> bool:
+    expires = key.expires_at
+    return not key.revoked and (expires is None or now < expires)
 
 
 class Sessions:
@@ -99,13 +105,13 @@ class Sessions:
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
-    def issue(self, key: ApiKey, now: datetime) -> str:
+    def issue(self, key: KeyRecord, now: datetime) -> str:
         """A cookie's value for the holder of a key."""
         ends = int((now + SESSION_LIFE).timestamp())
-        text = f"{key.spec.key_id}.{ends}"
+        text = f"{key.key_id}.{ends}"
         return f"{text}.{self._signature(text, key)}"
 
-    def holder(self, value: str, keys: Keys, now: datetime) -> ApiKey | None:
+    def holder(self, value: str, keys: Keys, now: datetime) -> KeyRecord | None:
         """Whose session a cookie's value is, when it still lasts."""
         text, _, signature = value.rpartition(".")
         key_id, _, ends = text.partition(".")
@@ -116,7 +122,7 @@ class Sessions:
             return None
         return key if now.timestamp() < int(ends) else None
 
-    def _signature(self, text: str, key: ApiKey) -> str:
+    def _signature(self, text: str, key: KeyRecord) -> str:
         # With the hash of the secret, so that a key that replaces another does not inherit sessions.
-        message = f"session:{text}:{key.spec.sha256}".encode()
+        message = f"session:{text}:{key.sha256}".encode()
         return hmac.new(self._secret, message, hashlib.sha256).hexdigest()

@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from registry_tool.catalog.files import CatalogPair
+
+
+def pair_etag(pair: CatalogPair, version: str) -> str:
+    """Of everything that follows from a pair and the version of the program.
+
+    A weak one: the same content has several encodings.
+    """
+    return f'W/"{pair.key}-{version}"'
+
 
 def names_etag(if_none_match: str | None, etag: str) -> bool:
     """Whether an If-None-Match header names the entity tag (weak comparison, as RFC 9110 says)."""

@@ -5,15 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from registry_tool.errors import EnvironmentProblem, RegistryToolError
+from registry_tool.errors import (
+    CatalogProblem,
+    EnvironmentProblem,
+    RegistryToolError,
+    UsageProblem,
+)
 from registry_tool.web.paths import is_for_programs, is_registry_protocol
 from registry_tool.web.v2_errors import RegistryProblem, error_response, registry_problem
+
+if TYPE_CHECKING:
+    from registry_tool.web.serving import Serving
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +58,20 @@ def _invalid_request(request: Request, problem: Exception) -> Response:
 
 def _expected_problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, RegistryToolError)  # noqa: S101 - registered for this type only
+    if isinstance(problem, UsageProblem):
+        # The request names something that cannot be meant.
+        return problem_response(request, 422, _sentence(problem))
     log.warning("%s: %s", request.url.path, problem.message)
+    if isinstance(problem, CatalogProblem):
+        serving: Serving = request.app.state.serving
+        serving.wake()
+        return problem_response(request, 503, problem.message, {"Retry-After": "1"})
     status = 503 if isinstance(problem, EnvironmentProblem) else 500
     return problem_response(request, status, problem.message)
+
+
+def _sentence(problem: RegistryToolError) -> str:
+    return f"{problem.message}; {problem.help}" if problem.help else problem.message
 
 
 def _crash(request: Request, _problem: Exception) -> Response:

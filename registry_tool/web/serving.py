@@ -1,23 +1,25 @@
-"""What is served: the catalog of the tip, replaced as a whole, and catalogs of other revisions."""
+"""What is served: the tip, replaced as a whole when Git changed, and any other revision on demand."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, HTTPException, Query, Request
 
-from registry_tool.domain.registry import WebSettings
-from registry_tool.errors import RegistryToolError, RepositoryProblem
+from registry_tool.domain.registry import RegistrySpec, WebSettings
+from registry_tool.errors import CatalogProblem, RegistryToolError, RepositoryProblem
 from registry_tool.web.context import WebContext
 from registry_tool.web.credentials import Keys
+from registry_tool.web.response_cache import ResponseCache
 
 if TYPE_CHECKING:
     from registry_tool.catalog.files import CatalogPair
-    from registry_tool.catalog.queries import Catalog
+    from registry_tool.catalog.queries import Catalog, KeyRecord
 
 log = logging.getLogger(__name__)
 
@@ -25,71 +27,148 @@ NOTHING_YET = "nothing is served yet: the repository has no valid revision"
 
 
 @dataclass(frozen=True)
-class View:
-    """One revision, as a request sees it from beginning to end."""
+class Tip:
+    """The newest revision that may be served, and what is remembered while it is."""
 
     pair: CatalogPair
-    catalog: Catalog
-    settings: WebSettings
-    """The web settings of the tip, whatever revision is looked at."""
+    registry: RegistrySpec
+    """Its settings, which are in force whatever revision is looked at."""
     keys: Keys
-    """The API keys of the tip."""
+    responses: ResponseCache = field(default_factory=ResponseCache)
+
+
+@dataclass(frozen=True)
+class View:
+    """One revision, as a request sees it from beginning to end. Not for several threads at once."""
+
+    catalog: Catalog
+    tip: Tip
     at: str | None = None
-    """What `?at=` named; None is the tip."""
+    """What `?at=` named; None is the newest."""
+
+    @property
+    def pair(self) -> CatalogPair:
+        """What is shown; where `at` is None, it may be newer than `tip` for a moment."""
+        return self.catalog.pair
+
+    @property
+    def settings(self) -> WebSettings:
+        """The web settings in force."""
+        return self.tip.registry.web
 
 
 class Serving:
-    """Shared by all requests of a process; views are replaced, never changed."""
+    """Shared by all requests of a process."""
 
     def __init__(self, context: WebContext) -> None:
         self.context = context
         self.problem: str | None = None
-        """Why the last refresh failed; None when it did not."""
-        self._tip: View | None = None
+        """Why the last look at Git failed; None when it did not."""
+        self._tip: Tip | None = None
         self._lock = threading.Lock()
-        self._listeners: set[Callable[[View], None]] = set()
+        self._woken = threading.Event()
+        self._stopping = False
+        self._listeners: set[Callable[[], None]] = set()
 
     @property
-    def tip(self) -> View | None:
-        """The newest revision that may be served; None before there is one."""
+    def tip(self) -> Tip | None:
+        """What is served; None before there is a valid revision."""
         return self._tip
 
     @property
     def settings(self) -> WebSettings:
         """The web settings in force."""
-        return self._tip.settings if self._tip else WebSettings()
+        return self._tip.registry.web if self._tip else WebSettings()
+
+    # --- Keeping up with Git ---
 
     def refresh(self) -> bool:
         """Look at Git; returns whether another revision is served now. Never raises."""
         with self._lock:
             try:
-                return self._refresh()
+                changed = self._refresh()
             except RegistryToolError as problem:
                 self.problem = problem.message
-                log.warning("the served revision stays: %s", problem.message)
+                log.warning("what is served stays as it is: %s", problem.message)
                 return False
+            except Exception:
+                # A defect must not end the thread that keeps up with Git.
+                self.problem = "the catalog could not be derived; see the server's log"
+                log.exception("what is served stays as it is")
+                return False
+        if changed:
+            for listener in tuple(self._listeners):
+                listener()
+        return changed
 
     def _refresh(self) -> bool:
         pair = self.context.updater.refresh()
         self.problem = None
         if pair is None or (self._tip is not None and self._tip.pair == pair):
             return False
-        self._tip = self._open(pair)
-        for listener in tuple(self._listeners):
-            listener(self._tip)
+        with self.context.catalogs.open() as catalog:
+            self._tip = Tip(catalog.pair, catalog.registry(), Keys(self._key))
+        log.info("serving %s", self._tip.pair.revision)
         return True
 
-    def _open(self, pair: CatalogPair) -> View:
-        raise NotImplementedError
+    def _key(self, key_id: str) -> KeyRecord | None:
+        with self.context.catalogs.open() as catalog:
+            return catalog.api_key(key_id)
 
-    def at(self, revision: str) -> View:
-        """The view of any revision. Raises RepositoryProblem."""
-        raise NotImplementedError
+    def keep_up(self) -> None:
+        """Look at Git whenever it may have changed, until `stop`. For a thread of its own."""
+        self.context.watcher.start(self.wake)
+        try:
+            while not self._stopping:
+                self._woken.wait(self.context.poll)
+                self._woken.clear()
+                if not self._stopping:
+                    self.refresh()
+        finally:
+            self.context.watcher.stop()
 
-    def listen(self, listener: Callable[[View], None]) -> Callable[[], None]:
-        """Call `listener`, in any thread, with each new view; returns how to end that."""
+    def wake(self) -> None:
+        """Look at Git soon."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End `keep_up`."""
+        self._stopping = True
+        self._woken.set()
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener`, in any thread, after each change; returns how to end that."""
         self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
+
+    # --- Answering requests ---
+
+    @contextmanager
+    def open(self, at: str | None = None) -> Iterator[View]:
+        """A view for the time of one request; raises HTTPException when there is none."""
+        tip = self._tip
+        if tip is None:
+            raise HTTPException(503, self.problem or NOTHING_YET, headers={"Retry-After": "2"})
+        with ExitStack() as stack:
+            try:
+                catalog = stack.enter_context(self._catalog(at))
+            except CatalogProblem as problem:
+                # Somebody deleted it, or more recent ones took its place: derive it once more.
+                log.warning("deriving a catalog again: %s", problem.message)
+                self.context.updater.refresh()
+                catalog = stack.enter_context(self._catalog(at))
+            yield View(catalog, tip, at)
+
+    def _catalog(self, at: str | None) -> AbstractContextManager[Catalog]:
+        return self.context.catalogs.open(self._pair_at(at) if at is not None else None)
+
+    def _pair_at(self, revision: str) -> CatalogPair:
+        try:
+            return self.context.updater.at(revision)
+        except RepositoryProblem as problem:
+            if problem.transient or problem.code not in {"RT602", "RT604"}:
+                raise
+            raise HTTPException(404, problem.message) from problem
 
 
 def serving_of(request: Request) -> Serving:
@@ -101,26 +180,19 @@ def serving_of(request: Request) -> Serving:
 CurrentServing = Annotated[Serving, Depends(serving_of)]
 """Parameter type of routes that need more than one catalog."""
 
+AtParameter = Annotated[
+    str | None,
+    Query(
+        description="Look at this revision: a branch, a tag, a commit, or `main@sha1:<oid>`.",
+        max_length=300,
+    ),
+]
 
-def view_of(
-    serving: CurrentServing,
-    at: Annotated[
-        str | None,
-        Query(
-            description="A revision, branch, tag or commit to look at; the newest by default.",
-            max_length=300,
-        ),
-    ] = None,
-) -> View:
+
+def view_of(serving: CurrentServing, at: AtParameter = None) -> Iterator[View]:
     """The view that a request asks for."""
-    if at is not None:
-        try:
-            return serving.at(at)
-        except RepositoryProblem as problem:
-            raise HTTPException(404, problem.message) from problem
-    if serving.tip is None:
-        raise HTTPException(503, serving.problem or NOTHING_YET, headers={"Retry-After": "2"})
-    return serving.tip
+    with serving.open(at) as view:
+        yield view
 
 
 CurrentView = Annotated[View, Depends(view_of)]

@@ -1,0 +1,56 @@
+"""Responses that follow from a catalog: entity tag, revision, compression, and memory of them."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from registry_tool.web.etag import pair_etag
+from registry_tool.web.response_cache import Key, Stored
+from registry_tool.web.serving import View, serving_of
+
+JSON = "application/json"
+HTML = "text/html; charset=utf-8"
+
+
+class CatalogAnswer(Response):
+    """Answers 200 or 304, compressed where the client takes it."""
+
+    def __init__(self, stored: Stored) -> None:
+        super().__init__()
+        self.stored = stored
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.stored.send(scope, send)
+
+
+def answer(
+    request: Request,
+    view: View,
+    body: bytes | str,
+    media_type: str = JSON,
+    *,
+    remember: bool = True,
+) -> CatalogAnswer:
+    """A response that follows from the view, the path and the query alone.
+
+    With `remember` it is given again without asking until another revision is served, to everybody
+    who may read: leave that off where it depends on anything else, such as a cookie.
+    """
+    context = serving_of(request).context
+    etag = pair_etag(view.pair, context.version)
+    closed = view.settings.require_api_key
+    headers = (
+        (b"content-type", media_type.encode()),
+        (b"etag", etag.encode()),
+        (b"x-registry-revision", quote(str(view.pair.revision), safe="/@:").encode()),
+        (b"cache-control", b"private, no-cache" if closed else b"no-cache"),
+        (b"vary", b"Accept-Encoding"),
+    )
+    stored = Stored.of(etag, headers, body.encode() if isinstance(body, str) else body)
+    if remember and view.at is None and view.pair == view.tip.pair:
+        view.tip.responses.put(Key(request.scope["path"], request.scope["query_string"]), stored)
+    return CatalogAnswer(stored)
