@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
+
+from registry_tool.web.pages.rendering import render
 
 
 def login_page(
-    _request: Request, *, following: str, problem: str | None = None, status: int = 200
+    request: Request, *, following: str, problem: str | None = None, status: int = 200
 ) -> Response:
     """A form that posts `key` and `next` to /login; `following` is where the visitor wanted to go."""
-    return HTMLResponse(f"{following!r} {problem!r}", status)
+    return render(
+        request,
+        "login.html",
+        status=status,
+        title="Log in",
+        following=following,
+        problem=problem,
+    )

@@ -1,0 +1,193 @@
+"""Templates and what they all need: where the visitor is, what is served, how values are written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from registry_tool.web import text
+from registry_tool.web.markdown import excerpt, render_markdown
+from registry_tool.web.pages.links import Links
+from registry_tool.web.paths import route_path
+from registry_tool.web.serving import Serving, View
+
+if TYPE_CHECKING:
+    from registry_tool.catalog.queries import About
+
+TEMPLATES = Path(__file__).parent.parent / "templates"
+STATIC = Path(__file__).parent.parent / "static"
+NAVIGATION = (
+    ("/models", "Models"),
+    ("/releases", "Releases"),
+    ("/deployments", "Deployments"),
+    ("/builds", "Builds"),
+    ("/artifacts", "Artifacts"),
+    ("/activity", "Activity"),
+    ("/registry", "Registry"),
+)
+_SECTIONS = {"/environments": "/deployments", "/templates": "/registry", "/api-keys": "/registry"}
+"""Pages below these belong to another entry of the navigation."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the frame of a page shows."""
+
+    title: str
+    """Of the registry."""
+    version: str
+    """Of the program."""
+    path: str
+    """Of this page, without prefix and query."""
+    query: Mapping[str, tuple[str, ...]]
+    """Of this page, without ``at``."""
+    at: str | None = None
+    """The revision in the address; None is the newest."""
+    about: About | None = None
+    """The revision that is shown; None on pages that show none."""
+    key_holder: str | None = None
+    """Who is logged in."""
+    edit_url: str | None = None
+    """Where the forge edits a file, with ``{path}``."""
+    serving_problem: str | None = None
+    """Why the newest revision is not served."""
+
+    @property
+    def section(self) -> str:
+        """The entry of the navigation that this page belongs to."""
+        first = "/" + self.path.split("/")[1]
+        return _SECTIONS.get(first, first)
+
+    def edit_link(self, path: str | None) -> str | None:
+        """The forge's page that edits a manifest."""
+        if not self.edit_url or not path:
+            return None
+        from urllib.parse import quote
+
+        return self.edit_url.replace("{path}", quote(path))
+
+
+def render(
+    request: Request,
+    template: str,
+    *,
+    view: View | None = None,
+    status: int = 200,
+    **values: Any,
+) -> HTMLResponse:
+    """A page. `values` are what its template documents in its first lines."""
+    site = _site(request, view)
+    links = Links(root_path(request), site.at)
+    page = _environment().get_template(template)
+    content = page.render(site=site, url=links, navigation=NAVIGATION, **values)
+    return HTMLResponse(content, status)
+
+
+def root_path(request: Request) -> str:
+    """The prefix under which a proxy offers the index."""
+    root: str = request.scope.get("root_path", "")
+    return root.rstrip("/")
+
+
+def _site(request: Request, view: View | None) -> Site:
+    serving: Serving = request.app.state.serving
+    holder = request.scope.get("registry_tool.api_key")
+    query: dict[str, tuple[str, ...]] = {}
+    for name, value in request.query_params.multi_items():
+        if name != "at":
+            query[name] = (*query.get(name, ()), value)
+    return Site(
+        title=serving.settings.title,
+        version=serving.context.version,
+        path=route_path(request.scope),
+        query=query,
+        at=view.at if view else None,
+        about=view.catalog.about() if view else None,
+        key_holder=holder.spec.owner if holder else None,
+        edit_url=serving.settings.edit_url,
+        serving_problem=serving.problem,
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=text.finalize,
+        auto_reload=False,
+    )
+    environment.filters |= {
+        "bytes": text.human_bytes,
+        "parameters": text.human_count,
+        "duration": text.human_seconds,
+        "moment": _moment,
+        "iso": _iso,
+        "short": text.shortened,
+        "counted": text.counted,
+        "markdown": render_markdown,
+        "excerpt": excerpt,
+        "number": lambda value: f"{value:,}",
+    }
+    environment.globals |= {"static": static_address, "results": RESULTS}
+    return environment
+
+
+RESULTS = {
+    "succeeded": "good",
+    "delegated": "good",
+    "created": "good",
+    "updated": "good",
+    "healthy": "good",
+    "released": "good",
+    "running": "good",
+    "current": "good",
+    "candidate": "info",
+    "queued": "quiet",
+    "unknown": "quiet",
+    "pruned": "quiet",
+    "removed": "quiet",
+    "deleted": "quiet",
+    "suspended": "warn",
+    "pending": "warn",
+    "deprecated": "warn",
+    "rolled_back": "warn",
+    "unhealthy": "bad",
+    "failed": "bad",
+    "yanked": "bad",
+}
+"""How a stage, result or state is coloured."""
+
+
+def _when(value: datetime | str) -> datetime:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _moment(value: datetime | str) -> str:
+    return text.moment(_when(value))
+
+
+def _iso(value: datetime | str) -> str:
+    return _when(value).isoformat()
+
+
+@cache
+def _static_version(name: str) -> str:
+    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]
+
+
+def static_address(url: Links, name: str) -> str:
+    """The address of a file of this server, another one whenever its content changes."""
+    return f"{url.plain(f'/static/{name}')}?v={_static_version(name)}"
