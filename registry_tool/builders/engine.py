@@ -1,28 +1,28 @@
 """A container engine: images and containers as builds need them.
 
-The Docker SDK's names and exceptions stay in here and in `engine_build`.
+The Docker SDK's names and exceptions stay in here and in `engine_connection`.
 """
 
 from __future__ import annotations
 
-import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
-from typing import IO, Any, NoReturn, cast
+from typing import IO, Any, cast
 
+from registry_tool.builders.engine_connection import (
+    DEFAULT_ADDRESS,
+    connect,
+    engine_settings,
+    translated,
+)
 from registry_tool.errors import EngineProblem
 
 _TIMEOUT = 60.0
 """Seconds for answers that an engine gives at once."""
 _BUILDKIT_API = (1, 39)
-_HOW_TO_REACH = (
-    "start Docker, or name another engine with DOCKER_HOST or DOCKER_CONTEXT; templates with an image:"
-    " recipe need none"
-)
-_FULL = "no space left on device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,24 @@ class Engine:
         self._lock = Lock()
         self._api: Any = None
         self._info: EngineInfo | None = None
+        self._address = DEFAULT_ADDRESS
 
     @property
     def api(self) -> Any:
         """The SDK's `APIClient`, half of whose methods have no types."""
         with self._lock:
             if self._api is None:
-                self._api = _connect(self._timeout)
+                settings = engine_settings()
+                self._address = settings.get("base_url") or DEFAULT_ADDRESS
+                self._api = connect(self._timeout, settings, self._address)
             return self._api
+
+    def close(self) -> None:
+        """End all connections; the next use makes new ones."""
+        with self._lock:
+            if self._api is not None:
+                self._api.close()
+                self._api = None
 
     @property
     def info(self) -> EngineInfo:
@@ -90,7 +100,7 @@ class Engine:
                 version=found.get("Version", "unknown"),
                 api_version=found.get("ApiVersion", "0"),
                 system=found.get("Os", "unknown"),
-                address=_address(),
+                address=self._address,
             )
         return self._info
 
@@ -210,85 +220,6 @@ def without_buildkit(info: EngineInfo) -> EngineProblem:
         f"{info} (API {info.api_version}, {info.system}) has no BuildKit, which templates with a Dockerfile need",
         help="use Docker 18.09 or newer with Linux containers, or an image: recipe, which needs no engine",
         code="RT611",
-    )
-
-
-@contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Turn exceptions of the SDK, and of the connection below it, into EngineProblem."""
-    import requests
-    import urllib3
-    from docker import errors
-
-    try:
-        yield
-    except errors.APIError as problem:
-        _raise_answer(
-            doing, problem.explanation or str(problem), problem, problem.is_server_error()
-        )
-    except (
-        errors.DockerException,
-        requests.RequestException,
-        urllib3.exceptions.HTTPError,
-    ) as problem:
-        raise _unreachable(doing, problem) from problem
-    except (OSError, tarfile.TarError) as problem:
-        raise _unreachable(doing, problem) from problem
-
-
-def _raise_answer(doing: str, words: str, problem: Exception, server_error: bool) -> NoReturn:
-    full = _FULL in words
-    raise EngineProblem(
-        f"the engine refused {doing}: {words}",
-        help="free some space: docker system df, docker system prune" if full else None,
-        code="RT611",
-        transient=server_error and not full,
-    ) from problem
-
-
-def _unreachable(doing: str, problem: BaseException) -> EngineProblem:
-    causes = list(_causes(problem))
-    if any(isinstance(cause, FileNotFoundError) for cause in causes):
-        return EngineProblem(
-            f"there is no container engine at {_address()}", help=_HOW_TO_REACH, code="RT611"
-        )
-    if any(isinstance(cause, PermissionError) for cause in causes):
-        return EngineProblem(
-            f"this user may not use the container engine at {_address()}",
-            help="add the user to the group docker, or name another engine with DOCKER_HOST",
-            code="RT611",
-        )
-    return EngineProblem(
-        f"the container engine at {_address()} did not answer while {doing}: {problem}",
-        help=_HOW_TO_REACH,
-        code="RT611",
-        transient=True,
-    )
-
-
-def _causes(problem: BaseException) -> Iterator[BaseException]:
-    """The exception and those it came from; libraries also hand them over as arguments."""
-    waiting: list[object] = [problem]
-    seen: set[int] = set()
-    while waiting:
-        cause = waiting.pop()
-        if isinstance(cause, BaseException) and id(cause) not in seen:
-            seen.add(id(cause))
-            yield cause
-            waiting += [cause.__cause__, cause.__context__, *cause.args]
-
-
-def _connect(timeout: float) -> Any:
-    import docker
-
-    with translated("connecting"):
-        return docker.from_env(timeout=round(timeout), use_ssh_client=True).api
-
-
-def _address() -> str:
-    context = os.environ.get("DOCKER_CONTEXT")
-    return os.environ.get("DOCKER_HOST") or (
-        f"context {context}" if context else "the default address"
     )
 
 

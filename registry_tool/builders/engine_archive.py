@@ -6,7 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO, TypeVar, cast
 
-from registry_tool.builders.engine import Engine, translated
+from registry_tool.builders.engine import Engine
+from registry_tool.builders.engine_connection import translated
 
 T = TypeVar("T")
 _CONNECT_TIMEOUT = 10.0

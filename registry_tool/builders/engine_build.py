@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from registry_tool.builders.buildkit_trace import MalformedTrace, Trace, parse_trace
-from registry_tool.builders.engine import Engine, translated, without_buildkit
+from registry_tool.builders.engine import Engine, without_buildkit
+from registry_tool.builders.engine_connection import translated
 from registry_tool.errors import BuildFailed, EngineProblem
 from registry_tool.oci.tar import Chunk
 

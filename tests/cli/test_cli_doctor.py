@@ -2,6 +2,7 @@ import os
 import time
 from pathlib import Path
 
+import pytest
 from registries import RegistryFolder
 
 
@@ -83,3 +84,22 @@ def test_a_lease_is_told_apart_by_its_holder(cli, registry: RegistryFolder) -> N
     oid = registry.git("hash-object", "-w", str(blob))
     registry.git("update-ref", "refs/registry-tool/lease", oid)
     assert "warn  lease: held, in a form" in cli("doctor").out
+
+
+def test_an_engine_is_missed_only_where_one_is_needed(
+    cli, registry: RegistryFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    assert "ok    engine: none answers, and nothing here needs one" in cli("doctor").out
+
+    registry.replace(
+        "build_templates/weights/template.yaml",
+        "image:\n    base: scratch",
+        "dockerfile:\n    file: Dockerfile.j2",
+    )
+    registry.write("build_templates/weights/Dockerfile.j2", "FROM scratch\n")
+    registry.commit()
+    ran = cli("doctor")
+    assert ran.code == 0
+    assert "warn  engine: there is no container engine at unix:///nowhere/docker.sock" in ran.out
+    assert "template/weights cannot be built without" in ran.out

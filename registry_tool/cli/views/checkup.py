@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from registry_tool.cli.formats.layout import counted, human_bytes
 from registry_tool.cli.reading import head_commit
 from registry_tool.domain.recorded import LEASE_REF
-from registry_tool.errors import RegistryToolError
+from registry_tool.errors import EngineProblem, RegistryToolError
 
 if TYPE_CHECKING:
     from registry_tool.cli.app import App
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 State = Literal["ok", "warn", "fail"]
 LOW_SPACE = 1024**3
+ENGINE_SECONDS = 5.0
+"""How long an engine gets to answer."""
 OLD_LOCK = 600.0
 """Seconds after which a lock file of Git is taken for a left-over."""
 
@@ -54,6 +57,7 @@ def examine(app: App) -> Iterator[Check]:
         _lock_files,
         _lease,
         _store,
+        _engine,
         _manifests,
         _records,
     )
@@ -203,6 +207,48 @@ def _embedded(place: Path) -> Check:
     if free < LOW_SPACE:
         return Check("store", "warn", message, "free some space, or set REGISTRY_TOOL_STORE")
     return Check("store", "ok", message)
+
+
+def _engine(app: App) -> Iterator[Check]:
+    """Whether a container engine answers, which only some builds need."""
+    from registry_tool.builders.engine import Engine
+
+    try:
+        with closing(Engine(timeout=ENGINE_SECONDS)) as engine:
+            info = engine.info
+    except EngineProblem as problem:
+        users = _engine_users(app)
+        if users:
+            needed = f"{problem.message}, and {', '.join(users)} cannot be built without"
+            yield Check("engine", "warn", needed, problem.help)
+        else:
+            yield Check("engine", "ok", "none answers, and nothing here needs one")
+        return
+    if info.has_buildkit:
+        yield Check("engine", "ok", str(info))
+    else:
+        fix = "templates with a Dockerfile need Docker 18.09 or newer with Linux containers"
+        yield Check("engine", "warn", f"{info} has no BuildKit", fix)
+
+
+def _engine_users(app: App) -> list[str]:
+    """Templates at HEAD that an engine builds."""
+    from registry_tool.domain.registry import BuilderChoice
+    from registry_tool.reconcile.states import read_desired_at
+
+    head = head_commit(app.repository)
+    if head is None:
+        return []
+    desired = read_desired_at(app.repository, head, cache=app.cache, jobs=app.jobs).desired
+    if desired is None:
+        return []
+    forced = desired.registry.manifest.spec.builds.builder is BuilderChoice.DOCKER
+    used = {each.manifest.spec.template.name for each in desired.releases.values()}
+    return sorted(
+        f"template/{name}"
+        for name, template in desired.templates.items()
+        if name in used and (forced or template.manifest.spec.dockerfile is not None)
+    )
 
 
 def _manifests(app: App) -> Iterator[Check]:
