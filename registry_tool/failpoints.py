@@ -18,11 +18,17 @@ FAILPOINTS = (
     "image-tagged",
     "log-published",
     "rendered",
+    "deploy-started",
+    "container-started",
+    "swapped",
     "record-objects-written",
     "record-ref-prepared",
     "recorded",
     "pushed",
 )
+
+ENGINE_FAILPOINTS = frozenset(("deploy-started", "container-started", "swapped"))
+"""Those that are reached only where something is deployed to an engine."""
 
 _reached: dict[str, int] = {}
 

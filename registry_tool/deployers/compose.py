@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from registry_tool.deployers.interface import ServiceSpec
+from registry_tool.deployers.interface import ServiceSpec, secret_variable
 from registry_tool.domain.deployment import Healthcheck, Port, Resources, Volume
 from registry_tool.domain.environment import Environment
 from registry_tool.domain.quantities import memory_bytes
@@ -25,6 +25,16 @@ _NOT_PLAIN = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 Section = dict[str, Any]
 """A mapping of the Compose file, in the file's own words."""
+
+
+def render_files(
+    environment: Environment,
+    services: Sequence[ServiceSpec],
+    present: Mapping[str, bytes],
+    keep: Collection[str],
+) -> dict[str, bytes]:
+    """The files of an environment's branch, given those that are `present`."""
+    return render(environment, services, present.get(FILE_NAME), keep)
 
 
 def render(
@@ -48,11 +58,6 @@ def render(
     document |= _secrets(environment.metadata.name, sections)
     text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**16)
     return {FILE_NAME: (_HEADER + text).encode()}
-
-
-def secret_variable(environment: str, secret: str) -> str:
-    """The environment variable that holds a secret: ``RT_SECRET_<ENVIRONMENT>_<NAME>``."""
-    return re.sub(r"[^A-Z0-9]", "_", f"RT_SECRET_{environment}_{secret}".upper())
 
 
 def _kept_sections(previous: bytes | None, keep: Collection[str]) -> dict[str, Section]:

@@ -70,6 +70,7 @@ class Run:
     plan: Plan | None = None
     lease: Lease | None = None
     recording: Recording | None = None
+    repairs: Sequence[Action] = ()
     outcomes: list[ActionOutcome] = field(default_factory=list)
     problems: list[EnvironmentProblem] = field(default_factory=list)
     done: bool = False
@@ -150,7 +151,9 @@ def plan(run: Run) -> None:
     deploying = Deploying(run.effects, run.manifests, run.recorded, run.revision)
     first = run.plan = make_plan(run.manifests, run.recorded, head=run.revision.oid)
     _require_saved_plan(run)
-    if not first.actions and not deploying.drifted():
+    run.repairs, problems = deploying.repairs()
+    run.problems += problems
+    if not first.actions and not run.repairs and not deploying.rendered_drift():
         _show(run, first)
         run.done = True
         return
@@ -234,21 +237,34 @@ def deploy(run: Run) -> None:
                 run.outcomes.append(entry)
                 _tell(run, entry)
         if not again:
-            return
+            break
         waiting = [entry.action for entry in blocked]
         stale = True
+    _repair(run)
 
 
-def _deploy_round(run: Run, actions: Sequence[Action], failed: set[str]) -> list[ActionOutcome]:
-    recording = known(run.recording)
+def _deploy_round(
+    run: Run, actions: Sequence[Action], failed: set[str], *, gated: bool = True
+) -> list[ActionOutcome]:
     deploying = Deploying(run.effects, run.manifests, run.recorded, run.revision)
-    result = deploying.run(actions, failed)
-    known(run.lease).check()
-    for entry in result.records:
-        recording.add(entry)
-    recording.flush(result.branches)
+    result = deploying.run(
+        actions, failed, known(run.recording), known(run.lease).check, gated=gated
+    )
     run.problems += result.problems
     return result.outcomes
+
+
+def _repair(run: Run) -> None:
+    """Bring back what is recorded where engines have something else, and nothing of the plan changed it anyway."""
+    planned = {action.subject for action in run.actions}
+    actions = [action for action in run.repairs if action.subject not in planned]
+    if not actions:
+        return
+    for action in actions:
+        run.effects.progress.message(f"{action.subject}: {action.reason}")
+    for entry in _deploy_round(run, actions, set(), gated=False):
+        run.outcomes.append(entry)
+        _tell(run, entry)
 
 
 def record(run: Run) -> None:

@@ -13,6 +13,8 @@ from registry_tool.domain.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from registry_tool.builders.interface import Builder
+    from registry_tool.deployers.interface import EngineDeployer
+    from registry_tool.domain.environment import TargetType
     from registry_tool.domain.registry import Registry
     from registry_tool.manifests.source import Cache
     from registry_tool.oci.store import ImageStore
@@ -26,13 +28,20 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def no_deployers(store: ImageStore) -> Mapping[TargetType, EngineDeployer]:
+    """An installation that uses no engine."""
+    del store
+    return {}
+
+
 @dataclass(frozen=True)
 class Effects:
     """The outside world, injected.
 
     `open_store` gives the store that the reconciled revision's Registry names, and the same one for the same settings.
     `builders` holds one builder for each kind of template (``native``, ``docker``). `acquire_lease` waits for the lease
-    or raises RepositoryProblem; `stop` is set to abandon the run between effects.
+    or raises RepositoryProblem; `stop` is set to abandon the run between effects. `open_deployers` gives the ones that
+    bring images of a store to engines.
     """
 
     repository: Repository
@@ -40,6 +49,7 @@ class Effects:
     open_storage: Callable[[tuple[str, ...]], Storage]
     builders: Mapping[str, Builder]
     acquire_lease: Callable[[], Lease]
+    open_deployers: Callable[[ImageStore], Mapping[TargetType, EngineDeployer]] = no_deployers
     cache: Cache | None = None
     progress: Progress = field(default_factory=Silent)
     jobs: int = 1

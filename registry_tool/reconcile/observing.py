@@ -16,10 +16,14 @@ _DEPLOYED = frozenset((DeploymentResult.SUCCEEDED, DeploymentResult.DELEGATED))
 def drift_of(
     effects: Effects, desired: Desired, recorded: Recorded, revision: Revision
 ) -> list[str]:
-    """Differences, one line each: rendered branches that were changed, deployed images that are gone."""
-    rendered = Deploying(effects, desired, recorded, revision).drift()
+    """Differences, one line each: branches, engines (also those that do not answer), deployed images that are gone."""
+    deploying = Deploying(effects, desired, recorded, revision)
+    drift, problems = deploying.engine_drift()
+    lines = deploying.rendered_drift()
+    lines += [f"{deployment.subject}: {what}" for deployment in drift for what in drift[deployment]]
+    lines += [problem.message for problem in problems]
     store = effects.open_store(desired.registry.manifest)
-    return rendered + _missing_images(store, recorded)
+    return lines + _missing_images(store, recorded)
 
 
 def _missing_images(store: ImageStore, recorded: Recorded) -> list[str]:

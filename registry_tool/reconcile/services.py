@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from functools import cache
 
 from registry_tool.builders.templates import TemplateProblem
-from registry_tool.deployers.interface import IMAGE_ROLES, ServiceSpec
+from registry_tool.deployers.interface import ENGINES, IMAGE_ROLES, Place, ServiceSpec
 from registry_tool.domain.deployment import WeightsMode
 from registry_tool.domain.desired import Desired
 from registry_tool.domain.recorded import Recorded
-from registry_tool.domain.records import Build, DeploymentRecordSpec, ImageRole
+from registry_tool.domain.records import (
+    Build,
+    DeploymentRecordSpec,
+    DeploymentResult,
+    ImageRole,
+)
 from registry_tool.domain.subjects import DeploymentId, ReleaseId
 from registry_tool.planning.building import ReleaseOutcome, plan_release
 from registry_tool.planning.deploying import running
@@ -83,7 +88,7 @@ class Services:
             key=key.value,
             image=self._reference(build, IMAGE_ROLES[mode]),
             weights_image=self._reference(build, ImageRole.WEIGHTS)
-            if mode is WeightsMode.IMAGE
+            if mode is not WeightsMode.BAKED
             else None,
             target=state.desired.locks[release_id].manifest.spec.target,
             storage=release.spec.storage_path
@@ -122,6 +127,41 @@ class Services:
             elif current is not None:
                 keep.add(deployment_id.name)
         return EnvironmentServices(tuple(services), frozenset(keep))
+
+    def settled(self, name: str) -> tuple[ServiceSpec, ...]:
+        """What runs in an environment exactly as it is declared, if nobody touched it since."""
+        found: list[ServiceSpec] = []
+        for deployment_id in sorted(self._state.desired.deployments):
+            declared = self._state.desired.deployments[deployment_id].manifest
+            if deployment_id.environment != name or declared.spec.suspend:
+                continue
+            current, resolved = self.running(deployment_id), self.resolve(deployment_id)
+            if current is not None and resolved is not None and current.key == resolved.key.value:
+                found.append(resolved.service)
+        return tuple(found)
+
+    def names(self, name: str) -> frozenset[str]:
+        """Names in an environment that are declared, or recorded and not removed."""
+        recorded = self._state.recorded
+        known = set(self._state.desired.deployments)
+        for deployment_id in recorded.deployments:
+            latest = recorded.latest_deployment(deployment_id)
+            if latest and latest.record.spec.result is not DeploymentResult.REMOVED:
+                known.add(deployment_id)
+        return frozenset(entry.name for entry in known if entry.environment == name)
+
+    def engine_places(self, deployment_id: DeploymentId) -> tuple[Place, ...]:
+        """Where it may still run by the records since it was last removed, the newest place last."""
+        places: dict[tuple[str, str | None], Place] = {}
+        for entry in self._state.recorded.deployments.get(deployment_id, ()):
+            spec = entry.record.spec
+            if spec.result is DeploymentResult.REMOVED:
+                places.clear()
+            elif spec.target.type in ENGINES:
+                target = (spec.target.type, spec.target.host)
+                places.pop(target, None)
+                places[target] = Place(deployment_id.environment, spec.target)
+        return tuple(places.values())
 
     def environments(self) -> list[str]:
         """Names of all environments in which something is declared or recorded."""

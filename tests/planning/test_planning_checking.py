@@ -323,8 +323,8 @@ def test_naming_a_release_that_gets_yanked_is_a_warning(world: World) -> None:
     [
         ("compose", {"baked"}),
         ("docker", {"baked", "mounted"}),
-        ("swarm", {"baked", "mounted"}),
-        ("kubernetes", {"baked", "mounted", "image"}),
+        ("swarm", {"baked"}),
+        ("kubernetes", {"baked", "image"}),
     ],
 )
 def test_weights_modes_by_target(world: World, target: str, modes: set[str]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from registry_tool.failpoints import FAILPOINTS
+from registry_tool.failpoints import ENGINE_FAILPOINTS, FAILPOINTS
 
 if TYPE_CHECKING:
     from conftest import Applied
@@ -54,7 +54,7 @@ def uninterrupted(applied: Applied, tmp_path_factory: pytest.TempPathFactory) ->
     return end_state(copy)
 
 
-LOCAL_FAILPOINTS = [name for name in FAILPOINTS if name != "pushed"]
+LOCAL_FAILPOINTS = [name for name in FAILPOINTS if name not in {"pushed", *ENGINE_FAILPOINTS}]
 
 
 @pytest.mark.parametrize("failpoint", LOCAL_FAILPOINTS)

@@ -1,0 +1,359 @@
+"""A container engine as deployments need it: the one module of this package that knows the Docker SDK.
+
+Documents go in and come out in the words of the Engine API. Exceptions do not: a connection that
+fails is an EngineProblem, an answer that says no is a `Refused`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from registry_tool.deployers.engine_hosts import Address
+from registry_tool.errors import ActionFailed, EngineProblem
+
+Document = dict[str, Any]
+"""A JSON object of the Engine API."""
+
+_CONNECT_SECONDS = 10.0
+_SECONDS = 60.0
+_PATIENT_SECONDS = 3600.0
+"""For streams of gigabytes: the engine answers when it has stored them."""
+STOP_SECONDS = 10
+
+
+class Refused(ActionFailed):
+    """The engine understood and said no: `status` is HTTP's."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Engine:
+    """A connection to one engine; used from one thread, closed at the end.
+
+    Methods that look something up return None where there is nothing. All others raise `Refused`
+    for an answer that says no, and EngineProblem (transient) when there is none.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._api = _connect(address)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._api.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def info(self) -> Document:
+        """What the engine says of itself."""
+        with self._translated("asking the engine about itself"):
+            return _document(self._api.info())
+
+    # --- images ----------------------------------------------------------------------------------
+
+    def image(self, reference: str) -> Document | None:
+        """The image by reference or id."""
+        with self._translated(f"looking for the image {reference}"):
+            return _maybe(self._found(self._api.inspect_image, reference))
+
+    def pull(self, repository: str, digest: str) -> None:
+        """Pull by digest, with the credentials of the Docker configuration."""
+        with self._translated(f"pulling {repository}@{digest}"), self._patience():
+            for event in self._api.pull(repository, tag=digest, stream=True, decode=True):
+                if event.get("error"):
+                    raise EngineProblem(
+                        f"the engine could not pull {repository}@{digest}: {event['error']}",
+                        help="check that the engine reaches the registry, and may",
+                        code="RT611",
+                        transient=_passes(str(event["error"])),
+                    )
+
+    def load(self, archive: Iterable[bytes]) -> None:
+        """Take images from an archive as `docker save` writes it."""
+        with self._translated("loading an image"), self._patience():
+            for event in self._api.load_image(archive):
+                if event.get("error"):
+                    raise Refused(f"the engine could not load the image: {event['error']}", 500)
+
+    # --- containers ------------------------------------------------------------------------------
+
+    def containers(self, labels: Sequence[str]) -> list[Document]:
+        """Containers with all these labels (``name=value``), stopped ones too, as inspected."""
+        with self._translated("listing containers"):
+            found = self._api.containers(all=True, filters={"label": list(labels)})
+            inspected = [self._found(self._api.inspect_container, entry["Id"]) for entry in found]
+        return [entry for entry in inspected if entry is not None]
+
+    def container(self, container: str) -> Document | None:
+        """The container by name or id."""
+        with self._translated(f"looking at the container {container}"):
+            return _maybe(self._found(self._api.inspect_container, container))
+
+    def create(self, name: str, config: Document) -> str:
+        """Create a container; its id."""
+        with self._translated(f"creating the container {name}"):
+            return str(self._api.create_container_from_config(config, name=name)["Id"])
+
+    def start(self, container: str) -> None:
+        """Start it, unless it runs."""
+        with self._translated(f"starting the container {container}"):
+            self._api.start(container)
+
+    def stop(self, container: str) -> None:
+        """Stop it, unless it has; killed when it does not end by itself."""
+        with self._translated(f"stopping the container {container}"), self._patience():
+            self._api.stop(container, timeout=STOP_SECONDS)
+
+    def remove(self, container: str) -> None:
+        """Remove it with its anonymous volumes; nothing happens when it is gone."""
+        with self._translated(f"removing the container {container}"), self._patience():
+            self._found(self._api.remove_container, container, force=True, v=True)
+
+    def rename(self, container: str, name: str) -> None:
+        """Give it another name."""
+        with self._translated(f"renaming the container {container}"):
+            self._api.rename(container, name)
+
+    def keep_running(self, container: str) -> None:
+        """Have the engine start it again whenever it ends, until it is stopped."""
+        with self._translated(f"setting the restart policy of {container}"):
+            self._api.update_container(container, restart_policy={"Name": "unless-stopped"})
+
+    def put_files(self, container: str, folder: str, archive: Iterable[bytes]) -> None:
+        """Unpack a tar archive inside a container, which need not run."""
+        with self._translated(f"writing files to the container {container}"), self._patience():
+            self._api.put_archive(container, folder, archive)
+
+    def has_file(self, container: str, path: str) -> bool:
+        """Whether there is something at a path."""
+        with self._translated(f"looking for {path} in the container {container}"):
+            found = self._found(self._api.get_archive, container, path)
+            if found is None:
+                return False
+            for _ in found[0]:
+                pass
+            return True
+
+    def logs(self, container: str, lines: int) -> str:
+        """The end of what it wrote."""
+        with self._translated(f"reading the log of {container}"):
+            data = self._api.logs(container, stdout=True, stderr=True, tail=lines)
+        return bytes(data).decode(errors="replace")
+
+    def execute(self, container: str, command: Sequence[str]) -> str:
+        """Start a command inside a running container; its id for `exit_code`."""
+        with self._translated(f"running a command in {container}"):
+            started = self._api.exec_create(container, list(command), stdout=False, stderr=False)
+            self._api.exec_start(started["Id"], detach=True)
+        return str(started["Id"])
+
+    def exit_code(self, execution: str) -> int | None:
+        """How a command ended; None while it runs."""
+        with self._translated("asking how a command ended"):
+            found = self._api.exec_inspect(execution)
+        return None if found["Running"] else found["ExitCode"]
+
+    # --- networks and volumes --------------------------------------------------------------------
+
+    def network(self, name: str) -> Document | None:
+        """The network of exactly that name."""
+        with self._translated(f"looking for the network {name}"):
+            return _maybe(self._found(self._api.inspect_network, name))
+
+    def create_network(
+        self, name: str, *, driver: str, labels: Mapping[str, str], attachable: bool = False
+    ) -> None:
+        """Create a network."""
+        with self._translated(f"creating the network {name}"):
+            self._api.create_network(
+                name,
+                driver=driver,
+                labels=dict(labels),
+                attachable=attachable or None,
+                check_duplicate=True,
+            )
+
+    def connect(self, container: str, network: str, aliases: Sequence[str]) -> None:
+        """Join a container to a network, under further names."""
+        with self._translated(f"connecting {container} to {network}"):
+            self._api.connect_container_to_network(container, network, aliases=list(aliases))
+
+    def disconnect(self, container: str, network: str) -> None:
+        """Take a container off a network."""
+        with self._translated(f"disconnecting {container} from {network}"):
+            self._api.disconnect_container_from_network(container, network, force=True)
+
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """Create a volume, unless it is there."""
+        with self._translated(f"creating the volume {name}"):
+            self._api.create_volume(name, labels=dict(labels))
+
+    # --- Swarm -----------------------------------------------------------------------------------
+
+    def nodes(self) -> list[Document]:
+        """The machines of the Swarm."""
+        with self._translated("listing the nodes"):
+            return list(self._api.nodes())
+
+    def services(self, labels: Sequence[str]) -> list[Document]:
+        """Services with all these labels."""
+        with self._translated("listing services"):
+            return list(self._api.services(filters={"label": list(labels)}))
+
+    def service(self, name: str) -> Document | None:
+        """The service by name or id."""
+        with self._translated(f"looking at the service {name}"):
+            return _maybe(self._found(self._api.inspect_service, name))
+
+    def create_service(self, spec: Document) -> str:
+        """Create a service; its id. Nodes get this client's credentials for the image's registry."""
+        with self._translated(f"creating the service {spec['Name']}"):
+            return str(self._api.create_service(**_service_arguments(spec))["ID"])
+
+    def update_service(self, service: str, version: int, spec: Document) -> None:
+        """Update a service that still has `version`."""
+        with self._translated(f"updating the service {spec['Name']}"):
+            self._api.update_service(service, version, **_service_arguments(spec))
+
+    def remove_service(self, service: str) -> None:
+        """Remove it; nothing happens when it is gone."""
+        with self._translated(f"removing the service {service}"):
+            self._found(self._api.remove_service, service)
+
+    def tasks(self, service: str) -> list[Document]:
+        """The tasks of a service, past ones too."""
+        with self._translated(f"listing the tasks of {service}"):
+            return list(self._api.tasks(filters={"service": service}))
+
+    def service_logs(self, service: str, lines: int) -> str:
+        """The end of what a service's containers wrote."""
+        with self._translated(f"reading the log of {service}"):
+            data = self._api.service_logs(service, stdout=True, stderr=True, tail=lines)
+            return b"".join(data).decode(errors="replace")
+
+    def secrets(self, labels: Sequence[str]) -> list[Document]:
+        """Secrets with all these labels; never their values."""
+        with self._translated("listing secrets"):
+            return list(self._api.secrets(filters={"label": list(labels)}))
+
+    def create_secret(self, name: str, value: bytes, labels: Mapping[str, str]) -> str:
+        """Create a secret; its id."""
+        with self._translated(f"creating the secret {name}"):
+            return str(self._api.create_secret(name, value, labels=dict(labels))["ID"])
+
+    def remove_secret(self, secret: str) -> None:
+        """Remove it; nothing happens when it is gone."""
+        with self._translated(f"removing the secret {secret}"):
+            self._found(self._api.remove_secret, secret)
+
+    # --- below -----------------------------------------------------------------------------------
+
+    def _found(self, ask: Any, *arguments: Any, **options: Any) -> Any:
+        from docker import errors
+
+        try:
+            return ask(*arguments, **options)
+        except errors.NotFound:
+            return None
+
+    @contextmanager
+    def _patience(self) -> Iterator[None]:
+        self._api.timeout = _PATIENT_SECONDS
+        try:
+            yield
+        finally:
+            self._api.timeout = _SECONDS
+
+    @contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        with _translated(self.address, doing):
+            yield
+
+
+def _connect(address: Address) -> Any:
+    import docker
+    from docker.tls import TLSConfig
+
+    tls: TLSConfig | bool = False
+    if address.certificates is not None:
+        folder = address.certificates
+        pair = (str(folder / "cert.pem"), str(folder / "key.pem"))
+        authority = folder / "ca.pem"
+        with _translated(address, "reading its certificates"):
+            tls = TLSConfig(
+                client_cert=pair if (folder / "cert.pem").exists() else None,
+                ca_cert=str(authority) if authority.exists() else None,
+                verify=address.verify,
+            )
+    with _translated(address, "connecting"):
+        api: Any = docker.APIClient(
+            base_url=address.url,
+            version="auto",
+            timeout=_CONNECT_SECONDS,  # type: ignore[arg-type]
+            tls=tls,
+            use_ssh_client=True,
+        )
+    api.timeout = _SECONDS
+    return api
+
+
+def _document(answer: Any) -> Document:
+    return dict(answer)
+
+
+def _maybe(answer: Any) -> Document | None:
+    return None if answer is None else dict(answer)
+
+
+def _service_arguments(spec: Document) -> Document:
+    """A ServiceSpec as the SDK's arguments; it adds the registry's credentials on its own."""
+    return {
+        "task_template": spec["TaskTemplate"],
+        "name": spec["Name"],
+        "labels": spec["Labels"],
+        "mode": spec["Mode"],
+        "update_config": spec["UpdateConfig"],
+        "rollback_config": spec["RollbackConfig"],
+        "endpoint_spec": spec["EndpointSpec"],
+    }
+
+
+@contextmanager
+def _translated(address: Address, doing: str) -> Iterator[None]:
+    import requests
+    import urllib3
+    from docker import errors
+
+    try:
+        yield
+    except errors.APIError as problem:
+        words = str(problem.explanation or problem).strip()
+        raise Refused(
+            f"the engine refused {doing}: {words}", problem.status_code or 500
+        ) from problem
+    except (
+        errors.DockerException,
+        requests.RequestException,
+        urllib3.exceptions.HTTPError,
+        OSError,
+    ) as problem:
+        raise EngineProblem(
+            f"the container engine at {address.url} did not answer while {doing}: {problem}",
+            help="check that it runs and that this user may use it",
+            code="RT611",
+            transient=True,
+        ) from problem
+
+
+def _passes(words: str) -> bool:
+    """Whether a failed pull may work when tried again."""
+    lasting = ("not found", "unauthorized", "denied", "unknown", "no basic auth", "no space left")
+    return not any(word in words.lower() for word in lasting)
