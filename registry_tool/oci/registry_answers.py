@@ -13,6 +13,8 @@ from registry_tool.errors import ContentMismatch, RegistryToolError, StoreProble
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which trying again may help."""
 _WORDS = 200
+_DISK_FULL = re.compile(rb'no space left on device|"Err": ?(?:28|122)\b')
+"""In words, or as the error numbers ENOSPC and EDQUOT of Linux."""
 _TAG = re.compile(r"<[^<>]*>")
 
 
@@ -64,7 +66,8 @@ def _errors(body: bytes) -> tuple[tuple[str, str], ...]:
 
 def _error(entry: Mapping[str, object]) -> tuple[str, str]:
     detail = entry.get("detail")
-    extra = f" ({detail})" if isinstance(detail, str) and detail else ""
+    told = detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)
+    extra = f" ({told})" if detail else ""
     return str(entry.get("code", "")), f"{entry.get('message', '')}{extra}"
 
 
@@ -119,6 +122,8 @@ def _by_words(answer: Answer, place: Place) -> RegistryToolError | None:
         return _problem(
             place, "its quota is used up", answer, help="raise the quota, or delete old images"
         )
+    if _DISK_FULL.search(answer.body):
+        return _problem(place, "its disk is full", answer, help="free space there, and run again")
     if "immutable" in told:
         return _problem(
             place,

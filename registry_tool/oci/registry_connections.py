@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import urllib.request
 from pathlib import Path
@@ -53,7 +54,7 @@ def failure(problem: Exception, host: str, what: str) -> Broken | StoreProblem:
         return _untrusted(problem, host, what)
     words = str(problem.args[0] if problem.args else problem) or type(problem).__name__
     if isinstance(problem, NewConnectionError):
-        words = words.rpartition(": ")[2]
+        words = re.sub(r"\[Errno -?[0-9]+\] ", "", words.rpartition(": ")[2])
     return Broken(_unreachable(words, host, what))
 
 

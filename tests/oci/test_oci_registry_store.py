@@ -247,7 +247,7 @@ def test_a_registry_that_is_down_is_transient(client: Client) -> None:
 
 def test_a_host_that_does_not_exist_is_named(client: Client) -> None:
     store = RegistryStore("registry.invalid/team", insecure=True, sleep=client.naps.append)
-    with pytest.raises(StoreProblem, match="registry.invalid cannot be reached"):
+    with pytest.raises(StoreProblem, match=r"registry\.invalid cannot be reached"):
         store.resolve("minilm", "1.0.0")
 
 

@@ -148,7 +148,7 @@ def test_a_source_is_closed_when_the_registry_refuses(client: Client) -> None:
             closed.append(True)
 
     client.registry.faults.refusals = deque([("PUT", "", 403, {})])
-    with pytest.raises(StoreProblem, match="403|needs a login"):
+    with pytest.raises(StoreProblem, match="needs a login"):
         client.store().write_blob("minilm", "sha256:" + "1" * 64, 64 * MIB, source())
     assert closed == [True]
 
@@ -303,7 +303,7 @@ def test_chunks_that_are_too_large_go_in_one_put_from_then_on(client: Client) ->
 
 def test_a_registry_that_takes_neither_is_too_small(client: Client) -> None:
     client.registry.faults.put_limit = client.registry.faults.patch_limit = 4 * MIB
-    with pytest.raises(StoreProblem, match="REQUESTED_RANGE|too large") as caught:
+    with pytest.raises(StoreProblem, match="REQUESTED_RANGE") as caught:
         put(client.store(), blob(40 * MIB), step=8 * MIB)
     assert not caught.value.transient
     with pytest.raises(StoreProblem, match="too large"):

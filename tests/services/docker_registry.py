@@ -99,9 +99,14 @@ class DockerRegistry:
         return status in {200, 401}
 
 
-def _running(folder: Path, *, auth: bool) -> Iterator[DockerRegistry]:
+def require_docker_registry() -> None:
+    """Skip where there is none, or fail in CI."""
     if shutil.which("docker-registry") is None:
         unavailable("there is no docker-registry: apt-get install docker-registry")
+
+
+def _running(folder: Path, *, auth: bool) -> Iterator[DockerRegistry]:
+    require_docker_registry()
     registry = DockerRegistry(folder, auth=auth)
     registry.start()
     try:
