@@ -84,9 +84,11 @@ class Diagnostic:
     subject: str | None = None
 
     @property
-    def sort_key(self) -> tuple[str, Span, str, str]:
-        """Stable order of output: by place, then code."""
-        return (self.path, self.span, self.code, self.message)
+    def sort_key(self) -> tuple[object, ...]:
+        """Total order of output, however diagnostics were found: by place, then code, then the rest."""
+        related = tuple((one.path, one.line, one.column, one.message) for one in self.related)
+        rest = (self.subject or "", self.help or "", self.severity.value, related)
+        return (self.path, self.span, self.code, self.message, *rest)
 
 
 CODES: dict[str, str] = {

@@ -28,7 +28,7 @@ class Inventory:
         self.places: dict[str, dict[Key, EntryLike]] = {kind: {} for kind in MANIFEST_KINDS}
         self.doubles: list[tuple[Identity, EntryLike, EntryLike]] = []
         self.misplaced: list[tuple[Identity, str]] = []
-        self._invalid: dict[Identity, EntryLike] = {}
+        self.invalid: dict[Identity, EntryLike] = {}
 
     def add(self, kind: str, names: Sequence[str], entries: Sequence[EntryLike]) -> None:
         """Valid manifests of one kind; names of several parts are joined by slashes."""
@@ -51,20 +51,20 @@ class Inventory:
 
     def add_invalid(self, identity: Identity, place: EntryLike) -> None:
         """A manifest with errors whose identity is known all the same."""
-        if identity in self._invalid:
-            self.doubles.append((identity, self._invalid[identity], place))
+        if identity in self.invalid:
+            self.doubles.append((identity, self.invalid[identity], place))
         else:
-            self._invalid[identity] = place
+            self.invalid[identity] = place
 
     @property
     def held(self) -> frozenset[str]:
         """Subjects with errors."""
-        return frozenset(identity.subject for identity in self._invalid)
+        return frozenset(identity.subject for identity in self.invalid)
 
     def identity_findings(self) -> Iterator[Finding]:
         """Manifests that cannot both be (RT201, RT202, RT204 for a second Registry)."""
         doubles = list(self.doubles)
-        for identity, place in self._invalid.items():
+        for identity, place in self.invalid.items():
             valid = self.places[identity.kind].get(key_of(identity))
             if valid is not None:
                 first, second = sorted((valid, place), key=lambda entry: entry.path)
@@ -141,7 +141,7 @@ class Inventory:
                 continue
             for key, place in places.items():
                 found[identity_of_key(kind, key).subject] = place.path
-        for identity, place in self._invalid.items():
+        for identity, place in self.invalid.items():
             found.setdefault(identity.subject, place.path)
         return found
 

@@ -7,7 +7,7 @@ blob, its manifest as JSON. So an unchanged repository costs a few look-ups, and
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,6 +44,13 @@ class Loaded:
     """Whether an error leaves identity unknown: an unreadable file, a duplicate, or the Registry itself."""
     paths: Mapping[str, str]
     """The file of every subject."""
+    inventory: Inventory
+    """Which manifests there are, and where."""
+
+
+def manifest_entries(entries: Iterable[EntryLike]) -> Sequence[EntryLike]:
+    """Those of a source's entries that are read as manifests."""
+    return _sort_out(entries).manifests
 
 
 def load(source: Source, cache: Cache | None = None, *, jobs: int = 1) -> Loaded:
@@ -65,7 +72,7 @@ class _Files:
     irregular: list[EntryLike] = field(default_factory=list)
 
 
-def _sort_out(entries: Sequence[EntryLike]) -> _Files:
+def _sort_out(entries: Iterable[EntryLike]) -> _Files:
     files = _Files()
     for entry in entries:
         path = entry.path
@@ -115,6 +122,7 @@ class _Load:
             frozenset(self._held | self._inventory.held),
             self._refused,
             LazyPaths(self._inventory),
+            self._inventory,
         )
 
     # --- reading -------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ class DesiredState:
     held: frozenset[str]
     refused: bool
     paths: Mapping[str, str]
+    loaded: Loaded
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
@@ -75,6 +76,7 @@ def read_desired(
         held=held,
         refused=loaded.refused,
         paths=loaded.paths,
+        loaded=loaded,
     )
 
 

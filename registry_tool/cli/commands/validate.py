@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from registry_tool.domain.diagnostics import Diagnostic
-    from registry_tool.manifests.source import Source
-    from registry_tool.reconcile.states import DesiredState
+    from registry_tool.reconcile.incremental.checking import Checked, StateSource
     from registry_tool.repository.repository import Repository
 
 
@@ -69,12 +68,12 @@ class Request:
 def validate_once(app: App, request: Request) -> int:
     """Check and print; returns 1 when an error is shown."""
     from registry_tool.domain.diagnostics import Severity
-    from registry_tool.reconcile.states import read_desired
+    from registry_tool.reconcile.incremental.checking import check_state
 
     repository = app.repository
     source, before = _sources(repository, request)
     wanted = [_within(repository, path, source) for path in request.paths]
-    state = read_desired(source, before, cache=app.cache, jobs=app.jobs)
+    state = check_state(repository, source, before, cache=app.cache, jobs=app.jobs)
     shown = [entry for entry in state.diagnostics if _is_wanted(entry.path, wanted)]
     printed = render(shown, state, request.output, color=app.color)
     if printed:
@@ -85,7 +84,7 @@ def validate_once(app: App, request: Request) -> int:
     return int(any(entry.severity is Severity.ERROR for entry in shown))
 
 
-def render(shown: Sequence[Diagnostic], state: DesiredState, output: str, *, color: bool) -> str:
+def render(shown: Sequence[Diagnostic], state: Checked, output: str, *, color: bool) -> str:
     """The diagnostics in one of the formats."""
     from registry_tool.cli.formats import github, junit, sarif, text
     from registry_tool.cli.formats import json as json_format
@@ -106,7 +105,7 @@ def render(shown: Sequence[Diagnostic], state: DesiredState, output: str, *, col
             return f"{counted(state.checked, 'manifest')} checked, no errors\n"
 
 
-def _sources(repository: Repository, request: Request) -> tuple[Source, Source | None]:
+def _sources(repository: Repository, request: Request) -> tuple[StateSource, StateSource | None]:
     """What to check, and what to compare it with."""
     from registry_tool.cli.reading import head_commit
 
@@ -126,11 +125,11 @@ def _sources(repository: Repository, request: Request) -> tuple[Source, Source |
     return source, _snapshot(repository, parent)
 
 
-def _snapshot(repository: Repository, commit: str | None) -> Source | None:
+def _snapshot(repository: Repository, commit: str | None) -> StateSource | None:
     return repository.snapshot(commit) if commit is not None else None
 
 
-def _within(repository: Repository, path: str, source: Source) -> str:
+def _within(repository: Repository, path: str, source: StateSource) -> str:
     """A path argument relative to the repository; raises UsageProblem when nothing is there."""
     if repository.work_tree is None:
         inside = path.strip("/")

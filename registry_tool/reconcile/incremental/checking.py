@@ -1,0 +1,327 @@
+"""All checks of a state, of which only the affected groups are done when the rest is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+from registry_tool.domain.diagnostics import Diagnostic, Severity
+from registry_tool.errors import InvalidManifests, RepositoryProblem
+from registry_tool.manifests.loading import load, manifest_entries
+from registry_tool.manifests.source import REGULAR_MODES, Cache, EntryLike, Source
+from registry_tool.planning.checks.context import SUGGESTIONS
+from registry_tool.reconcile.incremental.grouping import (
+    ENVIRONMENTS,
+    EVERYONE,
+    EXCLUSIVE,
+    Filed,
+    SliceSource,
+    by_group,
+    file_all,
+    is_everyones,
+    is_shared,
+    is_whole,
+)
+from registry_tool.reconcile.incremental.memory import Memory, Rows, Standing
+from registry_tool.reconcile.states import DesiredState, read_desired
+from registry_tool.repository.differences import FileChange, TreeState, differences
+
+if TYPE_CHECKING:
+    from registry_tool.domain.desired import Desired
+    from registry_tool.repository.repository import Repository
+
+MOST_FILES = 5000
+"""Beyond this many files in affected groups, everything is done anew."""
+MOST_DIAGNOSTICS = 1000
+"""Beyond this many nothing is remembered."""
+MOST_UNKNOWN = SUGGESTIONS // 2
+"""Only so many references that lead nowhere: checks limit for how many they suggest a name."""
+_UNKNOWN = frozenset(("RT210", "RT211", "RT212", "RT214"))
+_FAR_REACHING = frozenset(("RT214", "RT307"))
+"""What these say depends on all models, or on all releases."""
+
+
+class StateSource(Source, Protocol):
+    """A source that knows what tells it from others."""
+
+    @property
+    def state(self) -> TreeState:
+        """See TreeState."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A state after all checks."""
+
+    diagnostics: tuple[Diagnostic, ...]
+    checked: int
+    """How many manifest files there are."""
+    source: Source
+    cache: Cache | None
+    full: DesiredState | None
+    """Everything, when it had to be done."""
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """The diagnostics that make the revision invalid."""
+        return tuple(entry for entry in self.diagnostics if entry.severity is Severity.ERROR)
+
+    def refuse_invalid(self, what: str) -> None:
+        """Raise InvalidManifests when there are errors. `what` names the revision or place."""
+        count = len(self.errors)
+        if count:
+            raise InvalidManifests(
+                f"{what} has {count} error{'s' * (count != 1)}", self.diagnostics
+            )
+
+    @cached_property
+    def desired(self) -> Desired | None:
+        """All valid manifests, loaded when they are asked for."""
+        if self.full is not None:
+            return self.full.desired
+        return load(self.source, self.cache).desired
+
+
+class Unlimited(Exception):
+    """A change might reach further than its groups."""
+
+
+def check_state(
+    repository: Repository,
+    source: StateSource,
+    base: StateSource | None,
+    *,
+    cache: Cache | None,
+    jobs: int = 1,
+) -> Checked:
+    """What `read_desired` finds, from memory as far as it goes."""
+    run = _Run(repository, source, base, cache, jobs)
+    memory = memory_of(repository)
+    try:
+        memory.attempt(run.work, None)
+    finally:
+        memory.close()
+    return run.result or run.everything()
+
+
+def memory_of(repository: Repository) -> Memory:
+    """The memory of a repository."""
+    return Memory(repository.state_path / "cache" / "checks.sqlite")
+
+
+class _Run:
+    """One run of `check_state`."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        source: StateSource,
+        base: StateSource | None,
+        cache: Cache | None,
+        jobs: int,
+    ) -> None:
+        self._repository = repository
+        self._source = source
+        self._base = base
+        self._cache = cache
+        self._jobs = jobs
+        self.result: Checked | None = None
+
+    def work(self, rows: Rows) -> None:
+        """Set `result`, and bring the rows up to date."""
+        if self.result is not None:
+            return
+        rows.begin()
+        try:
+            self._move(rows)
+        except (Unlimited, RepositoryProblem, UnicodeEncodeError):
+            # A problem that is real comes up again when everything is done.
+            rows.forget_changes()
+            self.result = self.everything()
+            rows.begin()
+            self._remember(rows, self.result)
+
+    def everything(self) -> Checked:
+        """All checks of all manifests."""
+        state = read_desired(self._source, self._base, cache=self._cache, jobs=self._jobs)
+        return Checked(state.diagnostics, state.checked, self._source, self._cache, state)
+
+    def _remember(self, rows: Rows, result: Checked) -> None:
+        state = result.full
+        rows.clear()
+        if state is None or _is_too_much(result.diagnostics):
+            return
+        try:
+            filed = file_all(state.loaded, self._source.entries())
+            if filed is None:
+                return
+            groups = {one.entry.path: one.group for one in filed}
+            found = by_group(result.diagnostics, groups, state.paths)
+            if found is None:
+                return
+            rows.add_files(filed)
+        except UnicodeEncodeError:
+            rows.clear()
+            return
+        try:
+            compared = self._compared(rows)
+        except Unlimited:
+            compared = {EVERYONE}
+        rows.set_diagnostics(found)
+        self._stand(rows, compared, result.checked)
+
+    def _stand(self, rows: Rows, compared: Collection[str], checked: int) -> None:
+        base = self._base.state if self._base is not None else None
+        rows.set_standing(Standing(self._source.state, base, frozenset(compared), checked))
+
+    # --- moving on from what is remembered -----------------------------------------------------
+
+    def _move(self, rows: Rows) -> None:
+        standing = rows.standing
+        if standing is None or (standing.base is None) != (self._base is None):
+            raise Unlimited
+        command = self._repository.command
+        changes = differences(command, standing.head, self._source.state)
+        if self._base is not None and standing.base is not None:
+            rebased = standing.base != self._base.state and bool(
+                differences(command, standing.base, self._base.state)
+            )
+        else:
+            rebased = False
+        if not changes and not rebased:
+            self._settle(rows, standing.checked, rows.diagnostics())
+            return
+        groups = set(standing.compared) | self._changed(rows, changes)
+        compared = self._compared(rows)
+        affected = _closure(rows, groups | compared)
+        state, files = self._check(rows, affected)
+        found = self._merged(rows, state, files, affected)
+        checked = standing.checked + _count(changes)
+        rows.set_diagnostics(found)
+        rows.add_stale(affected)
+        self._settle(rows, checked, found)
+        self._stand(rows, compared, checked)
+
+    def _settle(self, rows: Rows, checked: int, found: Mapping[str, Sequence[Diagnostic]]) -> None:
+        listed = [diagnostic for group in found.values() for diagnostic in group]
+        ordered = tuple(sorted(listed, key=lambda entry: entry.sort_key))
+        self.result = Checked(ordered, checked, self._source, self._cache, None)
+
+    def _changed(self, rows: Rows, changes: Sequence[FileChange]) -> set[str]:
+        """The groups of changed files, before and after; their rows are brought up to date."""
+        _require_limited(changes)
+        paths = [change.path for change in changes]
+        groups = set(rows.groups_of(paths).values())
+        keys = _exclusive(rows.claims_of(paths))
+        after = self._file(rows, [one.after for one in changes])
+        rows.remove_files(paths)
+        rows.add_files(after)
+        keys |= _exclusive(key for one in after for key in one.claims)
+        return groups | {one.group for one in after} | rows.claimants(keys)
+
+    def _compared(self, rows: Rows) -> set[str]:
+        """The groups in which the state and its base differ."""
+        lately = self._lately
+        _require_limited(lately)
+        groups = set(rows.groups_of([change.path for change in lately]).values())
+        before = self._file(rows, [one.before for one in lately])
+        return groups | {one.group for one in before}
+
+    @cached_property
+    def _lately(self) -> list[FileChange]:
+        if self._base is None:
+            return []
+        return differences(self._repository.command, self._base.state, self._source.state)
+
+    def _file(self, rows: Rows, entries: Sequence[EntryLike | None]) -> list[Filed]:
+        """Changed files in their groups."""
+        present = [entry for entry in entries if entry is not None]
+        if not present:
+            return []
+        # With the Registry it is a state of its own, so it is loaded as any other.
+        shared = [one.entry for one in rows.files_in(()) if one.group == EVERYONE]
+        known = {entry.path for entry in present}
+        others = [entry for entry in shared if entry.path not in known]
+        loaded = load(SliceSource([*present, *others], self._source), self._cache)
+        filed = file_all(loaded, present)
+        if filed is None:
+            raise Unlimited
+        return filed
+
+    def _check(self, rows: Rows, affected: Collection[str]) -> tuple[DesiredState, list[Filed]]:
+        files = rows.files_in(affected)
+        if len(files) > MOST_FILES:
+            raise Unlimited
+        now = {one.entry.path: one.entry for one in files}
+        before = dict(now)
+        for change in self._lately:
+            before.pop(change.path, None)
+            if change.before is not None:
+                before[change.path] = change.before
+        base = SliceSource(before.values(), self._base) if self._base is not None else None
+        state = read_desired(SliceSource(now.values(), self._source), base, cache=self._cache)
+        if state.refused or state.desired is None:
+            raise Unlimited
+        return state, files
+
+    def _merged(
+        self, rows: Rows, state: DesiredState, files: Sequence[Filed], affected: Collection[str]
+    ) -> dict[str, list[Diagnostic]]:
+        """What was found now about the affected groups, and before about the others."""
+        groups = {one.entry.path: one.group for one in files}
+        new = by_group(state.diagnostics, groups, state.paths)
+        if new is None or not is_whole(new, affected):
+            raise Unlimited
+        old = rows.diagnostics()
+        found = {
+            group: known
+            for group, known in old.items()
+            if group not in affected and not is_shared(group)
+        } | new
+        for one in (old, found):
+            listed = [diagnostic for group in one.values() for diagnostic in group]
+            if _is_too_much(listed) or any(entry.code in _FAR_REACHING for entry in listed):
+                raise Unlimited
+        return found
+
+
+def _is_too_much(diagnostics: Sequence[Diagnostic]) -> bool:
+    unknown = sum(one.code in _UNKNOWN for one in diagnostics)
+    return len(diagnostics) > MOST_DIAGNOSTICS or unknown > MOST_UNKNOWN
+
+
+def _require_limited(changes: Sequence[FileChange]) -> None:
+    """Raise Unlimited when a path or a mode alone says that everything may be affected."""
+    if len(changes) > MOST_FILES:
+        raise Unlimited
+    for change in changes:
+        sides = [entry for entry in (change.before, change.after) if entry is not None]
+        if is_everyones(change.path) or any(one.mode not in REGULAR_MODES for one in sides):
+            raise Unlimited
+
+
+def _closure(rows: Rows, groups: set[str]) -> set[str]:
+    """The groups with all that share an environment that changed, a port or a name."""
+    if EVERYONE in groups:
+        raise Unlimited
+    affected = set(groups)
+    affected |= rows.claimants([one for one in groups if one.startswith(ENVIRONMENTS)])
+    pending = affected
+    while pending:
+        found = rows.claimants(rows.exclusive_to(pending))
+        pending = found - affected
+        affected |= found
+    return affected
+
+
+def _exclusive(keys: Iterable[str]) -> set[str]:
+    return {key for key in keys if key.startswith(EXCLUSIVE)}
+
+
+def _count(changes: Sequence[FileChange]) -> int:
+    """By how many the number of manifest files has grown."""
+    before = [change.before for change in changes if change.before is not None]
+    after = [change.after for change in changes if change.after is not None]
+    return len(manifest_entries(after)) - len(manifest_entries(before))
