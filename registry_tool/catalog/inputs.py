@@ -43,7 +43,7 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ManifestFile:
-    """A manifest file of the revision. An invalid one has an identity, problems and no manifest."""
+    """A valid manifest file of the revision."""
 
     path: str
     oid: str
@@ -52,10 +52,20 @@ class ManifestFile:
     """``Model``, ``Release``, ``ArtifactLock`` …"""
     name: str
     """The identity: names joined by slashes, as in a subject without its kind."""
-    manifest: AnyManifest | None
-    problems: tuple[Problem, ...] = ()
+    manifest: AnyManifest
     files: tuple[TemplateFile, ...] = ()
     """Of a BuildTemplate: what lies beside it, sorted by path."""
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidFile:
+    """A manifest or record file with errors; its subject keeps other files of its identity out."""
+
+    path: str
+    subject: str | None
+    """When it is known all the same."""
+    problems: tuple[Problem, ...]
+    kind: str | None = None
 
 
 class TemplateFile(NamedTuple):
@@ -81,9 +91,10 @@ class Touch(NamedTuple):
 
     path: str
     status: str
-    """``A`` added, ``M`` modified, ``D`` deleted, ``R`` moved here unchanged from `origin`."""
-    effective: bool
-    """Whether this is how the path came to be as it is on the revision's own line of first parents."""
+    """Against the commit's own parent: ``A`` added, ``M`` modified, ``D`` deleted."""
+    arrived: str | None
+    """The same against the step before, for the commit that counts as the one which made the path what it is at its
+    step: ``A``, ``M``, ``D``, or ``R`` where the content of `origin` moved here. None for other commits."""
     origin: str | None = None
 
 
@@ -91,8 +102,8 @@ class Touch(NamedTuple):
 class Commit:
     """A commit that changed manifests or templates.
 
-    `step` counts commits on the line of first parents from the oldest on; a commit that came in by a merge has the
-    merge's step.
+    Steps are the commits on the line of first parents, counted from the oldest on; a commit that came in by a merge
+    has the merge's step.
     """
 
     oid: str
@@ -101,7 +112,8 @@ class Commit:
     authored_at: datetime
     committer: Person
     committed_at: datetime
-    subject: str
+    message: str
+    """The first line."""
     body: str
     approved_by: tuple[str, ...] = ()
     """Values of ``Reviewed-by`` and ``Approved-by`` trailers."""
@@ -110,13 +122,25 @@ class Commit:
 
 
 @dataclass(frozen=True)
+class Tip:
+    """What the served ref names. When it is not accepted, the newest first parent that is stays in force."""
+
+    oid: str
+    refused: tuple[InvalidFile, ...] = ()
+    """Why; empty when it is what the pair shows."""
+
+
+@dataclass(frozen=True)
 class CatalogInputs:
-    """A whole revision. Iterables are read once, in any order of files, and commits from the oldest on."""
+    """A whole revision. Everything is read once: steps and commits from the oldest on, files in any order."""
 
     pair: CatalogPair
     manifests: Iterable[ManifestFile]
-    records: Iterable[RecordFile]
+    records: Iterable[RecordFile | InvalidFile]
+    steps: Iterable[str]
+    """Oids on the line of first parents."""
     commits: Iterable[Commit]
+    tip: Tip | None = None
 
 
 @dataclass(frozen=True)
@@ -125,13 +149,16 @@ class CatalogDelta:
 
     before: CatalogPair
     after: CatalogPair
-    manifests: Mapping[str, ManifestFile | None] = field(default_factory=dict)
+    manifests: Mapping[str, ManifestFile | InvalidFile | None] = field(default_factory=dict)
     """Changed files by path; None is gone."""
-    records: Mapping[str, RecordFile | None] = field(default_factory=dict)
+    records: Mapping[str, RecordFile | InvalidFile | None] = field(default_factory=dict)
     keep_steps: int | None = None
-    """Commits of later steps are not part of the new revision; None keeps all."""
+    """How many steps stay; None is all. Commits of later ones are not part of the new revision."""
+    steps: Iterable[str] = ()
+    """Further ones."""
     commits: Iterable[Commit] = ()
-    """What is new, from the oldest on."""
+    """Of the further steps, from the oldest on."""
+    tip: Tip | None = None
 
 
 Progress = Callable[[str, int], None]

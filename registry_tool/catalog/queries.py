@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from registry_tool.catalog.inputs import CatalogPair, Problem
+from registry_tool.catalog.inputs import CatalogPair, InvalidFile
 from registry_tool.catalog.listing import ListQuery, Page
 from registry_tool.domain.registry import RegistrySpec
 
@@ -27,14 +27,6 @@ class About:
     """Files of the shown revision that have errors; their subjects are missing from the lists."""
     counts: dict[str, int]
     """Items by kind."""
-
-
-class InvalidFile(NamedTuple):
-    """A manifest file with errors."""
-
-    path: str
-    subject: str | None
-    problems: tuple[Problem, ...]
 
 
 class KeyRecord(NamedTuple):

@@ -11,7 +11,8 @@ from registry_tool.domain.records import Person
 from registry_tool.repository.command import GitCommand, decode, stop
 from registry_tool.repository.problems import git_failed, shallow_clone
 
-_FIELDS = ("%H", "%P", "%an", "%ae", "%aI", "%cn", "%ce", "%cI", "%B", "%(trailers:only,unfold)")
+FIELDS = ("%H", "%P", "%an", "%ae", "%aI", "%cn", "%ce", "%cI", "%B", "%(trailers:only,unfold)")
+"""What `git log` is asked of each commit; `commit_info` takes the values."""
 _READ_AT_ONCE = 1 << 16
 
 
@@ -63,7 +64,7 @@ def read_commits(
     Git shows such a commit as one that adds every file.
     """
     arguments = ["log", "-z", "--no-color", "--no-decorate", "--encoding=UTF-8"]
-    arguments += ["--format=tformat:" + "%x00".join(_FIELDS)]
+    arguments += ["--format=tformat:" + "%x00".join(FIELDS)]
     if limit is not None:
         arguments.append(f"--max-count={limit}")
     process = command.start(*arguments, "--end-of-options", oid, "--", *paths)
@@ -88,14 +89,14 @@ def read_commits(
 
 def _parse(stream: object) -> Iterator[CommitInfo]:
     fields: list[bytes] = []
-    for field in _split(stream):
+    for field in split_fields(stream):
         fields.append(field)
-        if len(fields) == len(_FIELDS):
-            yield _commit([value.decode("utf-8", "replace") for value in fields])
+        if len(fields) == len(FIELDS):
+            yield commit_info([value.decode("utf-8", "replace") for value in fields])
             fields = []
 
 
-def _split(stream: object) -> Iterator[bytes]:
+def split_fields(stream: object) -> Iterator[bytes]:
     """Fields of a stream that end in NUL, read as they come."""
     read = getattr(stream, "read1")  # noqa: B009
     rest = b""
@@ -104,7 +105,8 @@ def _split(stream: object) -> Iterator[bytes]:
         yield from whole
 
 
-def _commit(fields: Sequence[str]) -> CommitInfo:
+def commit_info(fields: Sequence[str]) -> CommitInfo:
+    """The commit of the values of FIELDS."""
     oid, parents, author, author_email, authored, committer, email, committed, text, rest = fields
     subject, _, body = text.strip("\n").partition("\n\n")
     return CommitInfo(
