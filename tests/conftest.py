@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from registries import REGISTRY, TEMPLATE, RegistryFolder
 
-pytest_plugins = ("services.engine", "services.docker_registry")
+pytest_plugins = ("services.engine", "services.docker_registry", "services.object_storage")
 
 
 @pytest.fixture(autouse=True)
