@@ -48,7 +48,13 @@ class ApplyReport:
 
     @property
     def exit_code(self) -> int:
-        """0 when everything was done, 3 when the environment was at fault, 1 when an action failed."""
-        if any(entry.outcome in {Outcome.FAILED, Outcome.BLOCKED} for entry in self.outcomes):
+        """0 when everything was done, 1 when an action failed, 3 when the environment was at fault.
+
+        What the environment prevented also blocks what would have come after it.
+        """
+        outcomes = {entry.outcome for entry in self.outcomes}
+        if Outcome.FAILED in outcomes:
             return 1
-        return 3 if self.problems else 0
+        if self.problems:
+            return 3
+        return 1 if Outcome.BLOCKED in outcomes else 0

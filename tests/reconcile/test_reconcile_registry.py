@@ -1,0 +1,273 @@
+"""Applying into a registry: what is sent, what never is again, and what happens when it fails on the way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from services.docker_registry import DockerRegistry
+from services.fault_registry import Registry, fault_registry
+
+if TYPE_CHECKING:
+    from applied_folder import Applied
+else:
+    Applied = Any
+
+MODEL = "team/minilm"
+FAILPOINTS = (
+    "layer-streaming",
+    "blob-written",
+    "blob-written:3",
+    "blobs-published",
+    "image-tagged",
+    "log-published",
+    "recorded",
+)
+
+
+def into(applied: Applied, host: str) -> Applied:
+    """Let images go to a registry."""
+    images = f"  images:\n    repository: {host}/team\n    insecure: true\n"
+    applied.replace("manifests/registry.yaml", "spec:\n", f"spec:\n{images}")
+    applied.commit("Publish to a registry")
+    return applied
+
+
+def another_model(applied: Applied, model: str) -> None:
+    """A model with the same files at the same place in its image, so that the layers are the same."""
+    template = (applied.path / "build_templates/weights/template.yaml").read_text()
+    shared = template.replace("name: weights", "name: shared").replace(
+        "spec:\n", "spec:\n  target: /models/minilm\n"
+    )
+    applied.write("build_templates/shared/template.yaml", shared)
+    applied.write("build_templates/shared/motd.j2", f"{model}\n")
+    applied.model(model)
+    applied.replace(
+        f"manifests/models/{model}.yaml", f"{applied.storage}/{model}", f"{applied.storage}/minilm"
+    )
+    applied.release(model, "1.0.0", lock=False)
+    applied.replace(f"manifests/releases/{model}/1.0.0/none.yaml", "name: weights", "name: shared")
+    applied.commit(f"Add {model}")
+    applied.lock(f"{model}/1.0.0")
+    applied.commit(f"Lock {model}")
+
+
+def weight_layers(applied: Applied) -> set[str]:
+    lock = applied.path / "manifests/releases/minilm/1.0.0/none.lock.yaml"
+    return {layer["digest"] for layer in yaml.safe_load(lock.read_text())["spec"]["layers"]}
+
+
+def tags(registry: Registry, repository: str = MODEL) -> dict[str, bytes]:
+    return {
+        name: data
+        for (owner, name), (_, data) in registry.manifests.items()
+        if owner == repository and ":" not in name and not name.startswith("log-")
+    }
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    with fault_registry() as running:
+        yield running
+
+
+@pytest.fixture
+def published(applied: Applied, registry: Registry) -> Applied:
+    return into(applied, registry.host)
+
+
+def test_weights_are_sent_once_for_all_releases(published: Applied, registry: Registry) -> None:
+    published.tool("apply")
+    layers = weight_layers(published)
+    size = sum(len(registry.blobs[MODEL, digest]) for digest in layers)
+    assert size > 3_000_000
+    assert set(tags(registry)) >= {"1.0.0", "1.0.1", "runtime-1.0.0", "weights-1.0.1"}
+    assert registry.bytes_uploaded - size < 30_000, "only documents, logs and small files besides"
+    records = [yaml.safe_load(published.record(path)) for path in published.record_files("builds/")]
+    assert {record["spec"]["store"] for record in records} == {f"{registry.host}/team"}
+    assert sorted(record["spec"]["bytes"]["upload"] > 3_000_000 for record in records) == [
+        False,
+        True,
+    ]
+    compose = published.git("show", "deploy/staging:compose.yaml")
+    assert f"{registry.host}/team/minilm@sha256:" in compose
+
+
+def test_a_later_release_and_another_model_move_no_weights(
+    published: Applied, registry: Registry
+) -> None:
+    published.tool("apply")
+    layers = weight_layers(published)
+    before = registry.bytes_uploaded
+    published.write("build_templates/weights/motd.j2", "new text\n")
+    another_model(published, "bert")
+    published.tool("apply")
+    assert all(("team/bert", digest) in registry.blobs for digest in layers)
+    assert set(tags(registry, "team/bert")) >= {"1.0.0", "weights-1.0.0"}
+    assert registry.bytes_uploaded - before < 60_000
+
+
+def test_weights_that_a_builder_cannot_read_are_not_asked_for(
+    published: Applied, registry: Registry
+) -> None:
+    """A builder that never saw the weights makes the next release from the lock alone."""
+    published.tool("apply")
+    published.write("build_templates/weights/motd.j2", "new text\n")
+    published.commit()
+    for file in (published.storage / "minilm").iterdir():
+        file.unlink()
+    published.tool("apply")
+    assert b"motd" not in tags(registry)["1.0.0"]
+    assert published.json("apply")["results"] == []
+
+
+def test_a_registry_is_asked_for_what_is_deployed(published: Applied, registry: Registry) -> None:
+    published.tool("apply")
+    assert published.json("status")["drift"] == []
+    registry.manifests.clear()
+    (drift,) = published.json("status")["drift"]
+    assert "is not in the store" in drift
+
+
+def test_logs_are_read_from_where_their_build_left_them(
+    applied: Applied, registry: Registry
+) -> None:
+    applied.tool("apply")
+    embedded = applied.tool("log", "minilm/1.0.0").stdout
+    into(applied, registry.host)
+    assert applied.tool("log", "minilm/1.0.0").stdout == embedded
+    applied.tool("apply")
+    log = applied.tool("log", "minilm/1.0.0").stdout
+    assert f"{registry.host}/team/minilm:1.0.0@sha256:" in log
+    reference = next(name for _, name in registry.manifests if name.startswith("log-"))
+    assert applied.tool("log", f"{registry.host}/team/minilm:{reference}").stdout
+
+
+def test_another_store_is_built_into_anew(applied: Applied, registry: Registry) -> None:
+    applied.tool("apply")
+    into(applied, registry.host)
+    plan = applied.json("plan")
+    assert [action["kind"] for action in plan["actions"]] == ["build", "build", "deploy"]
+    applied.tool("apply")
+    assert applied.json("plan")["actions"] == []
+
+
+def test_doctor_says_whether_the_registry_answers(published: Applied, registry: Registry) -> None:
+    assert (
+        f"ok    store: the registry of {registry.host}/team answers"
+        in published.tool("doctor").stdout
+    )
+    registry.faults.auth = "basic"
+    failed = published.tool("doctor", expect=3).stdout
+    assert "wants a login" in failed
+    assert f"docker login {registry.host}" in failed
+
+
+# --- Failures ---
+
+
+@pytest.mark.parametrize("failpoint", FAILPOINTS)
+def test_a_kill_repeats_no_finished_blob(
+    published: Applied, registry: Registry, failpoint: str
+) -> None:
+    published.kill_at(failpoint)
+    finished = {digest for _, digest in registry.blobs}
+    registry.requests.clear()
+    published.tool("apply")
+    assert published.json("apply")["results"] == []
+    assert set(tags(registry)) >= {"1.0.0", "1.0.1", "runtime-1.0.0", "weights-1.0.1"}
+    with fault_registry() as other:
+        into_other = published
+        into_other.replace("manifests/registry.yaml", registry.host, other.host)
+        into_other.commit("Publish elsewhere")
+        into_other.tool("apply")
+        assert tags(other) == tags(registry), "the end is that of an uninterrupted run"
+    again = [entry for entry in registry.requests if entry.startswith("PUT") and "blobs" in entry]
+    new = {digest for _, digest in registry.blobs} - finished
+    assert len(again) == len(new)
+
+
+def test_a_registry_that_goes_away_is_waited_for_in_the_next_run(
+    published: Applied, registry: Registry
+) -> None:
+    registry.faults.refusals = deque([("POST", "", 403, {})] * 100)
+    failed = published.tool("apply", expect=3)
+    assert "refused to upload" in failed.stderr
+    assert published.record_files() == [], "nothing half recorded"
+    registry.faults.refusals.clear()
+    published.tool("apply")
+    assert len(published.record_files("builds/")) == 2
+
+
+def test_a_connection_that_is_cut_in_a_blob_is_no_failure(
+    published: Applied, registry: Registry
+) -> None:
+    registry.faults.breaks = deque([1_000_000, 500_000])
+    published.tool("apply")
+    weights = sum(len(registry.blobs[MODEL, digest]) for digest in weight_layers(published))
+    assert registry.bytes_uploaded - weights < 30_000, "what had arrived was sent again"
+
+
+def test_weights_that_changed_under_the_lock_never_arrive(
+    published: Applied, registry: Registry
+) -> None:
+    published.weights("minilm", os.urandom(3_000_000))
+    failed = published.tool("apply", expect=1)
+    assert "model.bin" in failed.stdout
+    assert not tags(registry)
+    assert all((MODEL, digest) not in registry.blobs for digest in weight_layers(published))
+    assert registry.uploads == {}
+
+
+# --- The real one ---
+
+
+def test_docker_registry_is_stopped_and_comes_back(
+    applied: Applied, docker_registry: DockerRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    into(applied, docker_registry.host)
+    docker_registry.stop()
+    failed = applied.tool("apply", expect=3)
+    assert "cannot be reached" in failed.stderr
+    assert applied.record_files() == []
+    docker_registry.start()
+    applied.tool("apply")
+    layers = weight_layers(applied)
+    assert sorted(set(docker_registry.uploads()) & layers) == sorted(layers)
+    assert len(applied.record_files("builds/")) == 2
+
+
+@pytest.mark.parametrize("failpoint", ["blob-written:2", "blobs-published", "image-tagged"])
+def test_docker_registry_gets_each_blob_once(
+    applied: Applied, docker_registry: DockerRegistry, failpoint: str
+) -> None:
+    into(applied, docker_registry.host).kill_at(failpoint)
+    applied.tool("apply")
+    uploads = docker_registry.uploads()
+    assert len(uploads) == len(set(uploads))
+    assert applied.json("apply")["results"] == []
+    name = f"docker://{docker_registry.host}/team/minilm"
+    command = ["skopeo", "inspect", "--tls-verify=false", "--format", "{{.Digest}}"]
+    for tag in ("1.0.0", "1.0.1", "weights-1.0.0"):
+        seen = subprocess.run(
+            [*command, f"{name}:{tag}"], check=True, capture_output=True, text=True
+        )
+        assert seen.stdout.strip().startswith("sha256:")
+
+
+def test_another_model_is_mounted_by_docker_registry(
+    applied: Applied, docker_registry: DockerRegistry
+) -> None:
+    into(applied, docker_registry.host).tool("apply")
+    before = docker_registry.uploads()
+    another_model(applied, "bert")
+    applied.tool("apply")
+    layers = weight_layers(applied)
+    assert not layers & set(docker_registry.uploads()[len(before) :])
+    assert len(docker_registry.requests("POST", "mount=", 201)) >= len(layers)
