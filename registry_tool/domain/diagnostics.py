@@ -174,4 +174,5 @@ CODES: dict[str, str] = {
     "RT608": "the image store cannot be used",
     "RT609": "Git is too old or missing",
     "RT610": "a program or permission is missing",
+    "RT611": "the container engine cannot be used",
 }
