@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from registry_tool.cli.finding import find_deployment, find_release, here
+from registry_tool.cli.finding import find_api_key, find_deployment, find_release, here
 from registry_tool.cli.formats.layout import styled
 from registry_tool.cli.overlay import Overlay
 from registry_tool.cli.replacing import replace_file
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from registry_tool.cli.app import App
     from registry_tool.cli.edit_options import EditOptions
+    from registry_tool.domain.api_key import ApiKey
     from registry_tool.domain.deployment import Deployment
     from registry_tool.domain.desired import Desired, Located
     from registry_tool.domain.diagnostics import Pointer
@@ -124,6 +125,13 @@ class ManifestEdit:
         subject = parse_release(text).subject
         return self._found(subject, lambda desired, where: find_release(desired, text, where))
 
+    def api_key(self, text: str) -> Located[ApiKey]:
+        """The API key that an argument names; raises UsageProblem."""
+        name = text.removeprefix("api-key/")
+        return self._found(
+            f"api-key/{name}", lambda desired, where: find_api_key(desired, name, where)
+        )
+
     def deployment(self, text: str) -> Located[Deployment]:
         """The deployment that an argument names; raises UsageProblem."""
         subject = parse_deployment(text).subject
@@ -199,7 +207,9 @@ class ManifestEdit:
 
     # --- How the edit ends ---
 
-    def unchanged(self, located: Located[Release] | Located[Deployment], why: str) -> int:
+    def unchanged(
+        self, located: Located[Release] | Located[Deployment] | Located[ApiKey], why: str
+    ) -> int:
         """Say that there is nothing to edit; the exit code of that."""
         self.app.out(f"unchanged {located.manifest.subject}: {why}")
         root = self.app.repository.work_tree

@@ -11,6 +11,7 @@ from registry_tool.errors import InvalidManifests, UsageProblem
 
 if TYPE_CHECKING:
     from registry_tool.cli.app import App
+    from registry_tool.domain.api_key import ApiKey
     from registry_tool.domain.deployment import Deployment
     from registry_tool.domain.desired import Desired, Located
     from registry_tool.domain.release import Release
@@ -66,6 +67,20 @@ def find_deployment(desired: Desired, text: str, where: str) -> Located[Deployme
         raise UsageProblem(
             f'there is no deployment "{wanted}" in {where}',
             help=suggestion(str(wanted), map(str, desired.deployments), "deployment"),
+        )
+    return found
+
+
+def find_api_key(desired: Desired, name: str, where: str) -> Located[ApiKey]:
+    """The API key of that name. `where` ends the sentence "there is no … in"."""
+    found = desired.api_keys.get(name)
+    if found is None:
+        known = sorted(desired.api_keys)
+        raise UsageProblem(
+            f'there is no API key "{name}" in {where}',
+            help=suggestion(name, known, "API key")
+            if known
+            else "registry-tool api-key create NAME makes one",
         )
     return found
 

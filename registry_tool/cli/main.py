@@ -36,6 +36,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("diff", "Compare the manifests of two revisions."),
     "log": ("log", "Print the log of a build."),
     "artifact": ("artifact", "Work with the files of a release in storage."),
+    "serve": ("serve", "Serve the read-only web index, the API and the embedded images."),
+    "api-key": ("api_key", "Create, list and revoke keys for the web index."),
     "schema": ("schema", "Write or check the JSON Schemas of all kinds."),
     "fmt": ("fmt", "Format manifests, keeping comments."),
     "hooks": ("hooks", "Install Git hooks."),

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from registry_tool.web.etag import pair_etag
+from registry_tool.web.paths import route_template
 from registry_tool.web.response_cache import Key, Stored
 from registry_tool.web.serving import View, serving_of
 
@@ -50,7 +51,8 @@ def answer(
         (b"cache-control", b"private, no-cache" if closed else b"no-cache"),
         (b"vary", b"Accept-Encoding"),
     )
-    stored = Stored.of(etag, headers, body.encode() if isinstance(body, str) else body)
+    content = body.encode() if isinstance(body, str) else body
+    stored = Stored.of(etag, headers, content, route_template(request.scope))
     if remember and view.at is None and view.pair == view.tip.pair:
         view.tip.responses.put(Key(request.scope["path"], request.scope["query_string"]), stored)
     return CatalogAnswer(stored)

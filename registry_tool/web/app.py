@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from types import FrameType
 
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from registry_tool.web.api.routes import router as api_router
+from registry_tool.web.api.system import health_router
 from registry_tool.web.auth import Authentication, Gate
 from registry_tool.web.auth import router as auth_router
 from registry_tool.web.context import WebContext
+from registry_tool.web.events import end_all_streams
+from registry_tool.web.head import HeadAsGet
+from registry_tool.web.metrics import Measuring, Metrics
+from registry_tool.web.metrics import router as metrics_router
 from registry_tool.web.pages.routes import router as pages_router
 from registry_tool.web.problems import add_problem_handlers
 from registry_tool.web.response_cache import CachedResponses
 from registry_tool.web.security import CrossOrigin, SecurityHeaders
 from registry_tool.web.serving import Serving
+from registry_tool.web.storage_usage import StoreScan
 from registry_tool.web.v2 import router as v2_router
 
+Application = FastAPI
+"""For annotations outside of this package."""
 STATIC_FOLDER = Path(__file__).with_name("static")
 
 
@@ -41,7 +52,11 @@ def create_app(context: WebContext) -> FastAPI:
     )
     app.state.serving = serving
     app.state.gate = gate = Gate(serving)
+    app.state.store_scan = StoreScan(context.store)
+    app.state.metrics = metrics = _metrics(serving)
     app.include_router(api_router)
+    app.include_router(health_router)
+    app.include_router(metrics_router)
     app.include_router(auth_router)
     app.include_router(v2_router)
     app.include_router(pages_router)
@@ -52,7 +67,17 @@ def create_app(context: WebContext) -> FastAPI:
     app.add_middleware(Authentication, gate=gate)
     app.add_middleware(CrossOrigin, origins=lambda: serving.settings.cors_origins)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(HeadAsGet)
+    if metrics is not None:
+        app.add_middleware(Measuring, metrics=metrics)
     return app
+
+
+def _metrics(serving: Serving) -> Metrics | None:
+    try:
+        return Metrics(serving)
+    except ImportError:
+        return None
 
 
 @asynccontextmanager
@@ -60,6 +85,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Read the tip, then keep up with Git in a thread of its own until the server stops."""
     serving: Serving = app.state.serving
     await asyncio.to_thread(serving.refresh)
+    _end_streams_on_signals()
     thread = threading.Thread(target=serving.keep_up, name="keep-up")
     thread.start()
     try:
@@ -67,3 +93,24 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         serving.stop()
         await asyncio.to_thread(thread.join)
+
+
+def _end_streams_on_signals() -> None:
+    """Let event streams end when the server is told to stop.
+
+    A server installs its handlers before the lifespan begins; after a signal it waits for responses
+    to end, and streams never end by themselves.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before = signal.getsignal(number)
+        if callable(before):
+            signal.signal(number, partial(_end_streams, before))
+
+
+def _end_streams(
+    before: Callable[[int, FrameType | None], object], number: int, frame: FrameType | None
+) -> None:
+    end_all_streams()
+    before(number, frame)

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from registry_tool.catalog.files import CatalogPair, Catalogs
 from registry_tool.domain.live import LiveRun
@@ -53,8 +53,19 @@ def _nothing_live() -> tuple[LiveRun, ...]:
     return ()
 
 
-def _no_log(store: str, _model: str, reference: str) -> str:
-    raise StoreProblem(f"the log {reference} is in the store {store}, which is not read here")
+class LogPlace(NamedTuple):
+    """Where the log of a build is."""
+
+    store: str
+    """As Build records call it."""
+    insecure: bool
+    """Whether that store speaks plain HTTP."""
+    model: str
+    reference: str
+
+
+def _no_log(place: LogPlace) -> str:
+    raise StoreProblem(f"the log {place.reference} is in {place.store}, which is not read here")
 
 
 @dataclass(frozen=True)
@@ -69,8 +80,8 @@ class WebContext:
     watcher: Watcher = field(default_factory=NoWatcher)
     open_storage: Callable[[Sequence[str]], Storage] = Storage
     """Storage with these allowed prefixes."""
-    read_log: Callable[[str, str, str], str] = _no_log
-    """The text of a build log, from the store's name, the model and the log's reference. Raises StoreProblem."""
+    read_log: Callable[[LogPlace], str] = _no_log
+    """The text of a build log. Raises StoreProblem."""
     live: Callable[[], tuple[LiveRun, ...]] = _nothing_live
     """What reconcilers on this machine are doing now."""
     clock: Callable[[], datetime] = _utc_now

@@ -22,3 +22,10 @@ def is_for_programs(scope: Scope) -> bool:
 def is_registry_protocol(scope: Scope) -> bool:
     """Whether an OCI client asks."""
     return (route_path(scope) + "/").startswith("/v2/")
+
+
+def route_template(scope: Scope) -> str:
+    """The route that answers, as ``/models/{model}``; ``other`` when there is none."""
+    known: str = scope.get("registry_tool.route", "other")
+    found: str | None = getattr(scope.get("route"), "path", None)
+    return found or known

@@ -40,12 +40,14 @@ class Stored:
     """All but those of the length and the encoding."""
     body: bytes
     compressed: bytes | None
+    route: str
+    """The template of the route that made it."""
 
     @classmethod
-    def of(cls, etag: str, headers: RawHeaders, body: bytes) -> Stored:
+    def of(cls, etag: str, headers: RawHeaders, body: bytes, route: str) -> Stored:
         """With the compressed form, where that pays."""
         packed = gzip.compress(body, 5, mtime=0) if len(body) >= _WORTH_COMPRESSING else None
-        return cls(etag, headers, body, packed)
+        return cls(etag, headers, body, packed, route)
 
     async def send(self, scope: Scope, send: Send) -> None:
         """Answer a GET request: 200, or 304 when the client has it."""
@@ -130,6 +132,7 @@ class CachedResponses:
             tip = self.serving().tip
             stored = tip and tip.responses.get(Key(scope["path"], scope["query_string"]))
             if stored:
+                scope["registry_tool.route"] = stored.route
                 await stored.send(scope, send)
                 return
         await self.app(scope, receive, send)

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 
 from fastapi import Depends, HTTPException, Query, Request
 
@@ -57,6 +58,17 @@ class View:
         return self.tip.registry.web
 
 
+class Health(TypedDict):
+    """How the index is doing."""
+
+    status: Literal["ok", "waiting", "stale", "stalled"]
+    version: str
+    revision: str | None
+    records: str | None
+    looked_at: str | None
+    problem: str | None
+
+
 class Serving:
     """Shared by all requests of a process."""
 
@@ -64,10 +76,13 @@ class Serving:
         self.context = context
         self.problem: str | None = None
         """Why the last look at Git failed; None when it did not."""
+        self.looked_at: datetime | None = None
+        """When Git was looked at last, successfully or not."""
         self._tip: Tip | None = None
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._stopping = False
+        self._busy = False
         self._listeners: set[Callable[[], None]] = set()
 
     @property
@@ -85,6 +100,7 @@ class Serving:
     def refresh(self) -> bool:
         """Look at Git; returns whether another revision is served now. Never raises."""
         with self._lock:
+            self._busy = True
             try:
                 changed = self._refresh()
             except RegistryToolError as problem:
@@ -96,6 +112,9 @@ class Serving:
                 self.problem = "the catalog could not be derived; see the server's log"
                 log.exception("what is served stays as it is")
                 return False
+            finally:
+                self._busy = False
+                self.looked_at = self.context.clock()
         if changed:
             for listener in tuple(self._listeners):
                 listener()
@@ -140,6 +159,27 @@ class Serving:
         """Call `listener`, in any thread, after each change; returns how to end that."""
         self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
+
+    def health(self) -> Health:
+        """Whether this works and keeps up with Git."""
+        pair = self._tip.pair if self._tip else None
+        return {
+            "status": self._status(),
+            "version": self.context.version,
+            "revision": str(pair.revision) if pair else None,
+            "records": pair.records if pair else None,
+            "looked_at": self.looked_at.isoformat() if self.looked_at else None,
+            "problem": self.problem,
+        }
+
+    def _status(self) -> Literal["ok", "waiting", "stale", "stalled"]:
+        patience = timedelta(seconds=max(60.0, 10 * self.context.poll))
+        late = self.looked_at is not None and self.context.clock() - self.looked_at > patience
+        if late and not self._busy:
+            return "stalled"
+        if self._tip is None:
+            return "waiting"
+        return "stale" if self.problem else "ok"
 
     # --- Answering requests ---
 

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from registry_tool.errors import ContentMismatch, RegistryToolError
 from registry_tool.web.etag import names_etag
+from registry_tool.web.head import HEAD_ONLY
 from registry_tool.web.ranges import Span, Unsatisfiable, parse_range
 
 CHUNK = 1 << 20
@@ -79,7 +80,8 @@ class ContentResponse(Response):
     async def _send(
         self, status: int, headers: Mapping[str, str], span: Span, scope: Scope, send: Send
     ) -> None:
-        has_body = scope["method"] != "HEAD" and span.length > 0
+        is_head = scope["method"] == "HEAD" or HEAD_ONLY in scope
+        has_body = not is_head and span.length > 0
         # Opened before anything is promised, so that a file that is gone is an error response.
         file = await run_sync(self.content.open, span.start) if has_body else None
         try:
