@@ -6,6 +6,7 @@ fails is an EngineProblem, an answer that says no is a `Refused`.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -294,6 +295,7 @@ def _connect(address: Address) -> Any:
                 verify=address.verify,
             )
     with _translated(address, "connecting"):
+        _knock(address)
         api: Any = docker.APIClient(
             base_url=address.url,
             version="auto",
@@ -303,6 +305,14 @@ def _connect(address: Address) -> Any:
         )
     api.timeout = _SECONDS
     return api
+
+
+def _knock(address: Address) -> None:
+    """Fail at a socket that nobody listens on; the SDK would leave its own end of it open."""
+    if address.url.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(_CONNECT_SECONDS)
+            probe.connect(address.url.removeprefix("unix://"))
 
 
 def _document(answer: Any) -> Document:

@@ -76,8 +76,8 @@ class Prober:
             address = self._address_of(found)
             if address:
                 wrong = ask(address, health.port or 80, health.http, timing.timeout)
-                if wrong is None or not health.command:
-                    return wrong
+                if wrong is None or wrong.reached or not health.command:
+                    return wrong and wrong.why
         if not health.command:
             return "the engine is not on this machine, and the template has no probe to ask inside"
         return command.ask()
@@ -87,17 +87,28 @@ class Prober:
         return (networks.get(self.network) or {}).get("IPAddress") or None
 
 
-def ask(address: str, port: int, path: str, timeout: float) -> str | None:
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """Why a server does not serve. One that was not `reached` may still do, for others."""
+
+    why: str
+    reached: bool
+
+
+def ask(address: str, port: int, path: str, timeout: float) -> NoAnswer | None:
     """None when a server answers 2xx or 3xx, else what it did instead."""
+    asked = f"GET {path} on port {port}"
     connection = http.client.HTTPConnection(address, port, timeout=timeout)
     try:
         connection.request("GET", path)
         status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as problem:
-        return f"GET {path} on port {port}: {problem or type(problem).__name__}"
+    except (ConnectionError, http.client.HTTPException) as problem:
+        return NoAnswer(f"{asked}: {problem or type(problem).__name__}", reached=True)
+    except OSError as problem:
+        return NoAnswer(f"{asked}: {problem}", reached=False)
     finally:
         connection.close()
-    return None if 200 <= status < 400 else f"GET {path} on port {port} answered {status}"
+    return None if 200 <= status < 400 else NoAnswer(f"{asked} answered {status}", reached=True)
 
 
 class _Command:
