@@ -54,6 +54,8 @@ class Request:
     headers: Mapping[str, str] | None = None
     body: bytes | Body | None = None
     expect: frozenset[int] = frozenset({200})
+    seconds: float = ANSWER_SECONDS
+    """To wait for an answer; longer for what is streamed."""
 
 
 class RegistryHttp:
@@ -205,7 +207,7 @@ class RegistryHttp:
             seconds = COMMIT_SECONDS
         else:
             body = request.body
-            seconds = ANSWER_SECONDS
+            seconds = request.seconds
         try:
             return self._pool.request(
                 request.method,
@@ -216,7 +218,7 @@ class RegistryHttp:
                 retries=False,
                 preload_content=False,
                 decode_content=False,
-                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=seconds),
+                timeout=urllib3.Timeout(connect=min(CONNECT_SECONDS, seconds), read=seconds),
             )
         except (HTTPError, OSError) as problem:
             raise failure(problem, self.host, request.what) from problem

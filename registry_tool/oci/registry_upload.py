@@ -11,13 +11,17 @@ from typing import Literal, NoReturn
 from registry_tool.errors import ContentMismatch, RegistryToolError, StoreProblem
 from registry_tool.oci.blob_source import BlobSource, CannotRewind, SourceFailed
 from registry_tool.oci.registry_answers import Answer, problem_of
-from registry_tool.oci.registry_auth import Scopes
-from registry_tool.oci.registry_http import Body, RegistryHttp, Request
+from registry_tool.oci.registry_http import ANSWER_SECONDS, Body, RegistryHttp, Request
+from registry_tool.oci.registry_names import push
 from registry_tool.oci.registry_profiles import MIB, RegistryProfile
 from registry_tool.oci.registry_retries import Broken, Patience
 
 _STORED = frozenset({201, 202, 204})
 _TOO_LARGE = frozenset({413, 416})
+_FORGOTTEN = frozenset({404})
+_GONE = frozenset({200, 202, 204, 404})
+_CANCEL_SECONDS = 10.0
+"""Somebody may be waiting at the terminal, and the registry cleans up by itself some day."""
 _SMALL_CHUNK = 16 * MIB
 _RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
 _OCTETS = {"Content-Type": "application/octet-stream"}
@@ -64,7 +68,7 @@ class BlobUpload:
         self._digest = digest
         self._size = size
         self._source = source
-        self._scopes: Scopes = (f"repository:{path}:pull,push",)
+        self._scopes = push(path)
         self._what = f"upload {digest[:19]}… to {path}"
         self._location: str | None = None
         self._offset = 0
@@ -114,8 +118,10 @@ class BlobUpload:
             raise Broken(self._problem("it could not be resumed"), at_once=True) from None
 
     def _start(self) -> None:
-        request = self._request("POST", f"/v2/{self._path}/blobs/uploads/", frozenset({202}))
-        answer = self._http.send(request)
+        url = f"/v2/{self._path}/blobs/uploads/"
+        answer = self._http.send(
+            Request("POST", url, self._what, self._scopes, body=b"", expect=frozenset({202}))
+        )
         self._offset = 0
         self._resumed = False
         self._move(answer)
@@ -133,17 +139,17 @@ class BlobUpload:
         """Send what is left, and say that this is all."""
         location = self._location or ""
         url = f"{location}{'&' if '?' in location else '?'}digest={self._digest}"
-        expect = _STORED | {HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
-        answer = self._http.send(self._request("PUT", url, expect, (start, stop)))
+        answer = self._sent("PUT", url, start, stop)
         if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             self._change_to("chunks", answer)
+        if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            self._start_anew(answer)
         kept = answer.headers.get("docker-content-digest", self._digest)
         if kept != self._digest:
             raise self._problem(f"it was kept as {kept}, and is not what was sent", transient=False)
 
     def _patch(self, start: int, stop: int) -> None:
-        request = self._request("PATCH", self._location or "", _STORED | _TOO_LARGE, (start, stop))
-        answer = self._http.send(request)
+        answer = self._sent("PATCH", self._location or "", start, stop)
         received = _received(answer)
         # Some registries answer that all is well, and drop the chunk.
         dropped = received is not None and received <= start
@@ -152,18 +158,30 @@ class BlobUpload:
         self._offset = stop if received is None else min(received, stop)
         self._move(answer)
 
-    def _request(
-        self, method: str, url: str, expect: frozenset[int], part: tuple[int, int] | None = None
+    def _sent(self, method: str, url: str, start: int, stop: int) -> Answer:
+        """Send bytes, or none to end an upload; an upload that the registry forgot starts anew."""
+        headers = dict(_OCTETS)
+        if stop - start not in {0, self._size} or method == "PATCH":
+            headers["Content-Range"] = f"{start}-{stop - 1}"
+        body = Body(self._source.pieces(start, stop), stop - start) if stop > start else b""
+        expect = _STORED | _TOO_LARGE | _FORGOTTEN
+        answer = self._http.send(
+            Request(method, url, self._what, self._scopes, headers, body, expect)
+        )
+        if answer.status in _FORGOTTEN:
+            self._start_anew(answer)
+        return answer
+
+    def _start_anew(self, answer: Answer) -> NoReturn:
+        self._location, self._offset = None, 0
+        words = f"it lost the upload ({answer.words})"
+        raise Broken(self._problem(words)) from None
+
+    def _ask(
+        self, method: str, url: str, expect: frozenset[int], seconds: float = ANSWER_SECONDS
     ) -> Request:
-        if part is None or part[0] == part[1]:
-            body: bytes | Body = b""
-            headers = {"Content-Length": "0"}
-        else:
-            body = Body(self._source.pieces(*part), part[1] - part[0])
-            whole = part == (0, self._size) and method == "PUT"
-            headers = {} if whole else {"Content-Range": f"{part[0]}-{part[1] - 1}"}
-        headers |= _OCTETS if method in {"PUT", "PATCH"} else {}
-        return Request(method, url, self._what, self._scopes, headers, body, expect)
+        """A request without a body."""
+        return Request(method, url, self._what, self._scopes, expect=expect, seconds=seconds)
 
     def _change_to(self, learnt: Literal["chunks", "whole"], answer: Answer) -> NoReturn:
         """Start again in another way, for all further blobs; but never change a second time."""
@@ -186,7 +204,7 @@ class BlobUpload:
         """Whether only the answer was lost, or another process was faster."""
         url = f"/v2/{self._path}/blobs/{self._digest}"
         expect = frozenset({200, 404})
-        return self._http.request(self._request("HEAD", url, expect)).status != HTTPStatus.NOT_FOUND
+        return self._http.request(self._ask("HEAD", url, expect)).status != HTTPStatus.NOT_FOUND
 
     def _find_offset(self, patience: Patience) -> None:
         """Ask how much the registry has; where it does not say, start anew."""
@@ -194,9 +212,7 @@ class BlobUpload:
             return
         if self._may_resume:
             with suppress(Broken, RegistryToolError):
-                answer = self._http.send(
-                    self._request("GET", self._location, frozenset({200, 204}))
-                )
+                answer = self._http.send(self._ask("GET", self._location, frozenset({200, 204})))
                 received = _received(answer)
                 if received is not None and 0 < received <= self._size:
                     self._offset = received
@@ -214,7 +230,7 @@ class BlobUpload:
         self._offset = 0
         if location is not None:
             with suppress(Broken, RegistryToolError):
-                self._http.send(self._request("DELETE", location, frozenset({200, 202, 204, 404})))
+                self._http.send(self._ask("DELETE", location, _GONE, _CANCEL_SECONDS))
 
     def _problem(self, why: str, *, transient: bool = True) -> StoreProblem:
         return StoreProblem(

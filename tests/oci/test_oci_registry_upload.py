@@ -278,6 +278,16 @@ def test_busy_registries_are_asked_again(client: Client, status: int) -> None:
     assert len(client.naps) == 3
 
 
+@pytest.mark.parametrize("status", [404, 416])
+def test_an_upload_that_the_registry_forgot_starts_anew(client: Client, status: int) -> None:
+    """Registries behind a load balancer may not share their uploads."""
+    client.registry.faults.refusals = deque([("PUT", "", status, {})])
+    data = blob(3 * MIB)
+    put(client.store(), data)
+    assert kept(client, data)
+    assert client.registry.counted("POST") == 2
+
+
 # --- Habits ---
 
 
