@@ -22,6 +22,7 @@ T = TypeVar("T")
 _CONNECT_TIMEOUT = 10
 _READ_TIMEOUT = 60
 _CONNECTIONS = 64
+_PIECE = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ async def _received(
         _require_range(name, answer, expected, start, end)
         data = bytearray(end - start)
         at = 0
-        async for chunk in body.content.iter_any():
+        async for chunk in body.iter_chunks(_PIECE):
             data[at : at + len(chunk)] = chunk
             at += len(chunk)
         return data if at == end - start else None
@@ -146,13 +147,12 @@ def _require_range(
     name: ObjectName, answer: dict[str, Any], expected: StoredFile, start: int, end: int
 ) -> None:
     content = str(answer.get("ContentRange") or "")
-    total = content.rpartition("/")[2]
-    if not content and (start, end) == (0, int(answer["ContentLength"])):
-        total = str(end)
-    elif not content.startswith(f"bytes {start}-{end - 1}/"):
-        raise unusable(name.url, "cannot be read: the server ignores ranges", help=None)
-    if total not in {str(expected.size), "*"}:
+    span, _, total = content.rpartition("/")
+    if content and total not in {str(expected.size), "*"}:
         raise replaced(name.url, "its size", expected.size, total)
+    whole = not content and (start, end) == (0, int(answer["ContentLength"]))
+    if not whole and span != f"bytes {start}-{end - 1}":
+        raise unusable(name.url, "cannot be read: the server ignores ranges", help=None)
     etag = str(answer.get("ETag") or "").strip('"')
     if expected.etag and etag and etag != expected.etag:
         raise replaced(name.url, "its entity tag", expected.etag, etag)

@@ -135,7 +135,8 @@ class Proxy:
                 self.bytes_down += len(piece)
             client.sendall(piece)
             if left == 0:
-                # A reset, not an orderly end.
+                # A reset, not an orderly end. The other thread has to let go of the socket first.
+                client.shutdown(socket.SHUT_RD)
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 return
 

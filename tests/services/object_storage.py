@@ -69,7 +69,8 @@ def _moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str
             [*command, "-H", "127.0.0.1", "-p", str(port)],
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+            # Short pages, so that lists of a few objects have several.
+            env={**os.environ, "PYTHONWARNINGS": "ignore", "MOTO_S3_DEFAULT_MAX_KEYS": "50"},
         )
     try:
         _wait_for(port, server, log)
