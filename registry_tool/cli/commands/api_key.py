@@ -68,7 +68,7 @@ def create_api_key(app: App, name: str, owner: str, expires: str | None, edit: E
     )
     session.create(conventional_path(manifest), to_yaml(manifest))
     session.finish(f"Add API key {name} for {owner}")
-    session.next_step()
+    session.next_step("registry-tool serve")
     if not edit.dry_run:
         app.note("The key is shown this once:")
         app.out(str(key))
@@ -157,5 +157,5 @@ def revoke_api_key(app: App, name: str, edit: EditOptions) -> int:
         return session.unchanged(found, "it is revoked already")
     session.set_value(found.path, ("spec", "revoked"), True)
     session.finish(f"Revoke API key {found.manifest.metadata.name}")
-    session.next_step("registry-tool serve sees the commit by itself")
+    session.next_step("registry-tool serve")
     return 0

@@ -27,7 +27,7 @@ def require_name(pattern: str, name: str, noun: str, example: str, length: int =
     """Raise UsageProblem for a name that does not follow the grammar `pattern`."""
     if not is_name(pattern, name, length):
         raise UsageProblem(
-            f'"{name}" cannot be the name of {"an" if noun[0] == "e" else "a"} {noun}',
+            f'"{name}" cannot be the name of {"an" if noun[0] in "Ae" else "a"} {noun}',
             help=f"use lower-case letters, digits and single hyphens, for example {example}",
         )
 
