@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 from registries import REGISTRY, TEMPLATE, RegistryFolder
 
-pytest_plugins = ("services.engine", "services.docker_registry", "services.object_storage")
+pytest_plugins = (
+    "services.engine",
+    "services.docker_registry",
+    "services.object_storage",
+    "services.onnx_release",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import os
-import shutil
 import subprocess
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
+from docker_orders import FILES, DockerWorkshop, Told
 from native_orders import (
-    CountingStorage,
     Entry,
     Workshop,
     files_of,
@@ -27,123 +20,11 @@ from native_orders import (
 )
 from services.docker_registry import DockerRegistry
 
-from registry_tool.builders.docker import DockerBuilder
-from registry_tool.builders.interface import BuildOrder, BuiltRelease
-from registry_tool.builders.templates import RenderedFile, RenderedTemplate
-from registry_tool.domain.build_template import BaseImage
-from registry_tool.domain.digests import canonical_sha256
-from registry_tool.domain.progress import Silent
+from registry_tool.builders.interface import BuiltRelease
 from registry_tool.errors import BuildFailed, ContentMismatch, EngineProblem, LeaseLost
 from registry_tool.oci.layout import LayoutStore
 
 pytestmark = pytest.mark.xdist_group("engine")
-
-FILES = {
-    "model.safetensors": b"weights" * 1000,
-    "config.json": b'{"layers": 2}',
-    "code/serve.py": b"print('hello')\n",
-    "requirements.txt": b"",
-    "deps/tool-1.0-py3-none-any.whl": b"a wheel",
-    "third_party/lib/notice.txt": b"thanks",
-}
-TARGET = "/models/minilm"
-
-
-class Told:
-    """Progress, kept."""
-
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-        self.tasks: dict[str, str] = {}
-        self.bytes: dict[str, int] = {}
-        self.open: set[str] = set()
-
-    def start(self, task: str, description: str, total: int | None = None) -> None:
-        self.tasks[task] = description
-        self.open.add(task)
-
-    def advance(self, task: str, count: int) -> None:
-        self.bytes[task] = self.bytes.get(task, 0) + count
-
-    def finish(self, task: str) -> None:
-        self.open.discard(task)
-
-    def message(self, text: str) -> None:
-        self.messages.append(text)
-
-
-class DockerWorkshop(Workshop):
-    """A workshop whose orders have Dockerfiles."""
-
-    def dockerfile(
-        self,
-        text: str,
-        *,
-        base: str = "",
-        reference: str = "registry.example/base:1",
-        version: str = "1.0.0",
-        files: Sequence[tuple[str, bytes, int]] = (),
-        target: str = TARGET,
-        timeout: float = 120,
-        salt: str = "",
-    ) -> BuildOrder:
-        """An order; `{base}` in the text is the base image of that id, `{new}` something that no cache knows."""
-        text = text.replace("{new}", uuid4().hex)
-        text = text.replace("{base}", f"{reference}@{base}")
-        plain = self.order(version, target=target, salt=salt + text)
-        bases = [BaseImage(name="base", reference=reference, digest=base)] if base else []
-        template = RenderedTemplate(
-            name="server",
-            target=target,
-            params={},
-            given={},
-            image=None,
-            dockerfile=text,
-            files=tuple(RenderedFile(*file) for file in files),
-            bases=tuple(bases),
-        )
-        key = canonical_sha256(
-            [plain.key, [[path, content.hex(), mode] for path, content, mode in files]]
-        )
-        return replace(plain, template=template, key=key, timeout=timedelta(seconds=timeout))
-
-    def run(
-        self, order: BuildOrder, check: Callable[[], None] = lambda: None, **parts: Any
-    ) -> BuiltRelease:
-        builder = parts.get("builder") or DockerBuilder()
-        store, storage = parts.get("store", self.store), parts.get("storage", self.storage)
-        return builder.build(order, store, storage, parts.get("progress", Silent()), check)
-
-    def counting(self) -> CountingStorage:
-        return CountingStorage([str(self.path / "storage")])
-
-
-@pytest.fixture
-def workshop(tmp_path: Path, docker_host: str, monkeypatch: pytest.MonkeyPatch) -> DockerWorkshop:
-    monkeypatch.setenv("DOCKER_HOST", docker_host)
-    made = DockerWorkshop(tmp_path, FILES)
-    made.fill()
-    return made
-
-
-@pytest.fixture(scope="session")
-def debian_layer(debian_archive: Path) -> str:
-    """The digest of the one layer of the base."""
-    with debian_archive.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
-@pytest.fixture
-def stocked(workshop: DockerWorkshop, debian_archive: Path, debian_layer: str) -> DockerWorkshop:
-    """A workshop whose store has the layer of the base."""
-    shared = workshop.store.root / ".blobs"
-    shared.mkdir(parents=True)
-    place = shared / debian_layer.removeprefix("sha256:")
-    try:
-        os.link(debian_archive, place)
-    except OSError:
-        shutil.copy(debian_archive, place)
-    return workshop
 
 
 @dataclass(frozen=True)
@@ -198,14 +79,16 @@ LABEL team=search io.registry-tool.model=other
 START = ("start.sh", b"#!/bin/sh\necho start\n", 0o755)
 
 
-def test_runtime_and_weights_meet_in_the_store(workshop: DockerWorkshop, debian_base: str) -> None:
-    order, told = workshop.dockerfile(COPIES, base=debian_base, files=[START]), Told()
+def test_runtime_and_weights_meet_in_the_store(
+    docker_workshop: DockerWorkshop, debian_base: str
+) -> None:
+    order, told = docker_workshop.dockerfile(COPIES, base=debian_base, files=[START]), Told()
 
-    built = workshop.run(order, progress=told)
+    built = docker_workshop.run(order, progress=told)
 
-    assert parts(workshop, "1.0.0")[-2:] == ["weights", "directories"]
-    assert set(parts(workshop, "1.0.0")[:-2]) == {"base", "runtime"}
-    tree = unpack(workshop.store, "minilm", "1.0.0", skip=1)
+    assert parts(docker_workshop, "1.0.0")[-2:] == ["weights", "directories"]
+    assert set(parts(docker_workshop, "1.0.0")[:-2]) == {"base", "runtime"}
+    tree = unpack(docker_workshop.store, "minilm", "1.0.0", skip=1)
     assert {
         path: content
         for path, content in files_of(tree).items()
@@ -221,10 +104,10 @@ def test_runtime_and_weights_meet_in_the_store(workshop: DockerWorkshop, debian_
         "models/minilm/config.json": b'{"layers": 2}',
     }
     assert tree["app/start.sh"].mode == 0o755
-    folder = unpack(workshop.store, "minilm", "1.0.0", isolated=True, skip=1)["models"]
+    folder = unpack(docker_workshop.store, "minilm", "1.0.0", isolated=True, skip=1)["models"]
     assert (folder.mode, folder.uid, folder.gid) == (0o750, 7, 8)
 
-    config = image_config(workshop.store, "minilm", "1.0.0")
+    config = image_config(docker_workshop.store, "minilm", "1.0.0")
     assert config["config"]["Entrypoint"] == ["/app/start.sh"]
     assert "GREETING=hello" in config["config"]["Env"]
     labels = config["config"]["Labels"]
@@ -234,8 +117,8 @@ def test_runtime_and_weights_meet_in_the_store(workshop: DockerWorkshop, debian_
     assert "Hostname" not in config["config"]
     assert config["created"] == "1970-01-01T00:00:00Z"
 
-    assert parts(workshop, "weights-1.0.0") == ["weights"]
-    assert "weights" not in parts(workshop, "runtime-1.0.0")
+    assert parts(docker_workshop, "weights-1.0.0") == ["weights"]
+    assert "weights" not in parts(docker_workshop, "runtime-1.0.0")
     assert [image.role for image in built.images] == ["complete", "runtime", "weights"]
     assert "; echo building" in built.log
     assert "\nbuilding\n" in built.log
