@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from fastapi import HTTPException, Request
 from pydantic import TypeAdapter, ValidationError
 
 from registry_tool.catalog.listing import KINDS, FacetValue, ListQuery, Range
-from registry_tool.catalog.queries import Catalog
 from registry_tool.domain.quantities import ParameterCount
 from registry_tool.errors import BadQuery
+from registry_tool.web.pages.items import Item, parse
 from registry_tool.web.pages.links import Links
+from registry_tool.web.pages.visits import Visit
 from registry_tool.web.text import human_count
 
-Item = dict[str, Any]
-"""An item as the API gives it."""
 PAGE_SIZE = 50
 _SHOWN_VALUES = 12
 _COUNT: TypeAdapter[int] = TypeAdapter(ParameterCount)
@@ -151,17 +148,12 @@ class _Asked:
         return {"q": self.q, **self.filters, **self.bounds, "sort": self.sort}
 
 
-def list_page(
-    request: Request,
-    catalog: Catalog,
-    links: Links,
-    spec: ListSpec,
-    describe: Callable[[Item], Item] | None = None,
-) -> ListPage:
+def list_page(visit: Visit, spec: ListSpec) -> ListPage:
     """The part of a list that the address of a page asks for. Raises HTTPException 422."""
-    asked = _asked(request, spec)
+    links = visit.links
+    asked = _asked(visit.request, spec)
     try:
-        page = catalog.page(
+        page = visit.catalog.page(
             ListQuery(
                 spec.kind,
                 filters={**asked.filters, **spec.fixed},
@@ -175,13 +167,12 @@ def list_page(
         )
     except BadQuery as problem:
         raise HTTPException(422, problem.message) from problem
-    items = (json.loads(item) for item in page.items)
 
     def to(changed: _Asked, cursor: str | None = None) -> str:
         return links.of(spec.path, {**changed.query(), "cursor": cursor})
 
     return ListPage(
-        items=tuple(describe(item) if describe else item for item in items),
+        items=tuple(parse(item) for item in page.items),
         total=page.total,
         q=asked.q,
         path=spec.path,

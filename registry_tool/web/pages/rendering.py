@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from registry_tool.web import text
 from registry_tool.web.markdown import excerpt, render_markdown
+from registry_tool.web.pages import presenting
 from registry_tool.web.pages.links import Links
 from registry_tool.web.paths import route_path
 from registry_tool.web.serving import Serving, View
@@ -139,7 +140,13 @@ def _environment() -> Environment:
         "counted": text.counted,
         "markdown": render_markdown,
         "excerpt": excerpt,
-        "number": lambda value: f"{value:,}",
+        "number": "{:,}".format,
+        "capitalize_first": lambda value: value[:1].upper() + value[1:],
+        "build_page": presenting.build_page,
+        "release_name": presenting.release_name,
+        "release_page": presenting.release_page,
+        "short_revision": presenting.short_revision,
+        "latest_by_deployment": presenting.latest_by_deployment,
     }
     environment.globals |= {"static": static_address, "results": RESULTS}
     return environment
@@ -153,7 +160,7 @@ RESULTS = {
     "healthy": "good",
     "released": "good",
     "running": "good",
-    "current": "good",
+    "deployed": "good",
     "candidate": "info",
     "queued": "quiet",
     "unknown": "quiet",
@@ -162,6 +169,8 @@ RESULTS = {
     "deleted": "quiet",
     "suspended": "warn",
     "pending": "warn",
+    "orphaned": "warn",
+    "unresolved": "bad",
     "deprecated": "warn",
     "rolled_back": "warn",
     "unhealthy": "bad",

@@ -1,0 +1,138 @@
+"""Releases: the list, and one release with everything that is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import RedirectResponse, Response
+
+from registry_tool.catalog.queries import Catalog
+from registry_tool.domain.subjects import ReleaseId, parse_release
+from registry_tool.errors import UsageProblem
+from registry_tool.web.pages.items import Item, find, require, some
+from registry_tool.web.pages.lists import (
+    FacetSpec,
+    ListSpec,
+    RangeSpec,
+    list_page,
+    parameters_text,
+    yes_no,
+)
+from registry_tool.web.pages.visits import visit
+
+router = APIRouter()
+
+RELEASES = ListSpec(
+    "releases",
+    "/releases",
+    sorts=("name", "stage", "size", "updated", "built"),
+    descending=frozenset(("size", "updated", "built")),
+    facets=(
+        FacetSpec("stage", "Stage"),
+        FacetSpec("quantization", "Quantization"),
+        FacetSpec("company", "Company"),
+        FacetSpec("base_model", "Base model"),
+        FacetSpec("tags", "Tag"),
+        FacetSpec("parameter_count", "Parameters", parameters_text),
+        FacetSpec("template", "Template"),
+        FacetSpec("environment", "Deployed to"),
+        FacetSpec("result", "Build"),
+        FacetSpec("locked", "Locked", yes_no),
+        FacetSpec("yanked", "Yanked", yes_no),
+        FacetSpec("platform", "Platform"),
+        FacetSpec("model", "Model"),
+        FacetSpec("label", "Label"),
+    ),
+    ranges=(RangeSpec("parameter_count", "Parameters", ("1B", "70B")),),
+)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that does what the page cannot."""
+
+    label: str
+    text: str
+
+
+@router.get("/releases")
+def releases(request: Request) -> Response:
+    """All releases."""
+    with visit(request) as page:
+        return page.render("releases.html", title="Releases", list=list_page(page, RELEASES))
+
+
+@router.get("/releases/{model}/{version}")
+@router.get("/releases/{model}/{version}/{quantization}")
+def release(request: Request, model: str, version: str, quantization: str = "none") -> Response:
+    """One release."""
+    identity = release_id(f"{model}/{version}/{quantization}")
+    name = str(identity)
+    with visit(request) as page:
+        if not request.url.path.endswith(f"/{name}"):
+            return RedirectResponse(page.links.subject(identity.subject), 308)
+        item = require(page.catalog, "releases", name)
+        builds = some(page.catalog, "builds", release=name, limit=50)
+        return page.render(
+            "release.html",
+            title=name,
+            item=item,
+            identity=identity,
+            model=find(page.catalog, "models", model),
+            builds=builds,
+            build=image_build(builds),
+            records=some(page.catalog, "deployment-records", release=name, limit=50),
+            changes=some(page.catalog, "audit", about=identity.subject, limit=20),
+            commands=release_commands(page.catalog, item, identity, builds),
+        )
+
+
+def release_id(text: str) -> ReleaseId:
+    """The release that an address names; HTTPException 404 when it cannot be one."""
+    try:
+        return parse_release(text)
+    except UsageProblem as problem:
+        raise HTTPException(404, problem.message) from problem
+
+
+def image_build(builds: Sequence[Item]) -> Item | None:
+    """The build that the image comes from: the newest that succeeded and was not pruned."""
+    pruned = set()
+    for build in builds:
+        if build["result"] == "pruned":
+            pruned.add(build["key"])
+        elif build["result"] == "succeeded" and build["key"] not in pruned:
+            return build
+    return None
+
+
+def release_commands(
+    catalog: Catalog, item: Item, identity: ReleaseId, builds: Sequence[Item]
+) -> list[Command]:
+    """What people may want to do next, most likely first."""
+    name = str(identity)
+    found = []
+    if not item.get("lock"):
+        found.append(Command("Lock its files", f"registry-tool lock {name}"))
+    if builds and builds[0]["result"] == "failed":
+        found.append(Command("Try the build again", f"registry-tool retry {name}"))
+    elif not builds and not item["auto_build"]:
+        found.append(Command("Build it", f"registry-tool build {name}"))
+    if item["stage"] == "released":
+        found.append(Command("Demote to candidate", f"registry-tool demote {name}"))
+        found.append(Command("Deprecate", f"registry-tool stage {name} deprecated"))
+    else:
+        found.append(Command("Promote to released", f"registry-tool promote {name}"))
+    if item["yanked"]:
+        found.append(Command("Take the yank back", f"registry-tool yank {name} --undo"))
+    else:
+        environments = some(catalog, "environments", limit=1)
+        place = environments[0]["name"] if environments else "ENVIRONMENT"
+        deploy = f"registry-tool new deployment {place}/{identity.model} --release {name}"
+        found.append(Command("Deploy", deploy))
+        found.append(Command("Yank", f'registry-tool yank {name} --reason "…"'))
+    if item.get("lock"):
+        found.append(Command("Get the files", f"registry-tool artifact pull {name}"))
+    return found
