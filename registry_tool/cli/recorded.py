@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from registry_tool.domain.recorded import RECORDS_BRANCH
 from registry_tool.errors import RepositoryProblem
-from registry_tool.reconcile.states import read_recorded
-from registry_tool.repository.remote import fetch
 
 if TYPE_CHECKING:
     from registry_tool.cli.app import App
@@ -24,13 +22,23 @@ def remote_of(app: App) -> str | None:
 
 def records_of(app: App) -> Recorded:
     """The newest records: fetched from the remote, or those known here when it cannot be reached."""
+    from registry_tool.reconcile.states import read_recorded
+
+    fetch_records(app)
+    return read_recorded(app.repository, ref=records_ref(app.repository), cache=app.cache)
+
+
+def fetch_records(app: App) -> str | None:
+    """Bring the newest records here, as far as possible; their commit."""
     remote = remote_of(app)
     if remote is not None:
+        from registry_tool.repository.remote import fetch
+
         try:
             fetch(app.repository, remote)
         except RepositoryProblem as problem:
             app.note(f"note: the records known here are used: {problem.message}")
-    return read_recorded(app.repository, ref=records_ref(app.repository), cache=app.cache)
+    return app.repository.ref(records_ref(app.repository))
 
 
 def records_ref(repository: Repository) -> str:

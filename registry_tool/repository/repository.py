@@ -11,7 +11,7 @@ from typing import Self
 from registry_tool.domain.revisions import Revision, is_oid
 from registry_tool.errors import RepositoryProblem
 from registry_tool.repository import refs
-from registry_tool.repository.command import GitCommand
+from registry_tool.repository.command import GitCommand, decode
 from registry_tool.repository.discovery import Location, locate
 from registry_tool.repository.history import Change, CommitInfo, read_changes, read_commits
 from registry_tool.repository.objects import ObjectReader
@@ -257,6 +257,12 @@ class Repository:
         base = self.resolve(before) if before else self.first_parent(after)
         # Git knows the empty tree without having it.
         return read_changes(self.command, base or object_id("tree", b"", self.object_format), after)
+
+    def changed_files(self, before: str, after: str) -> list[str]:
+        """Paths that differ between two trees, deleted ones included."""
+        arguments = ("diff-tree", "-r", "-z", "--no-renames", "--name-only")
+        output = self.command.run(*arguments, before, after).stdout
+        return [path for path in decode(output).split("\0") if path]
 
     # --- contents ---
 

@@ -13,11 +13,18 @@ import pytest
 import random_registry
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from random_registry import Chance
 
+from registry_tool.domain.plan import Plan
+from registry_tool.domain.recorded import RECORDS_BRANCH
+from registry_tool.planning.planner import plan
+from registry_tool.planning.simulating import recorded_after
 from registry_tool.reconcile.incremental import memory
 from registry_tool.reconcile.incremental.checking import Checked, StateSource, check_state
-from registry_tool.reconcile.states import read_desired
+from registry_tool.reconcile.incremental.planning import plan_state
+from registry_tool.reconcile.states import read_desired, read_recorded
 from registry_tool.repository.blob_cache import BlobCache
+from registry_tool.repository.editing import commit_files
 from registry_tool.repository.repository import Repository
 
 ENVIRONMENT = random_registry.HEAD + (
@@ -89,6 +96,34 @@ class History:
             assert found.checked == everything.checked
             return found
 
+    def planned(self) -> Plan | None:
+        """The plan for HEAD, from memory, once it is seen to equal the full one; None with errors."""
+        with self.opened() as (repository, cache):
+            head = repository.resolve("HEAD")
+            source, base = self._states(repository, "commit")
+            checked = check_state(repository, source, base, cache=cache)
+            if checked.errors:
+                return None
+            records = repository.ref(RECORDS_BRANCH)
+            found = plan_state(repository, checked, source, records, head=head, cache=cache)
+            desired = read_desired(source, base).require_valid("HEAD")
+            full = plan(desired, read_recorded(repository), head=head)
+            assert found.to_json() == full.to_json()
+            return found
+
+    def act(self, found: Plan, rng: random.Random) -> None:
+        """Record that some of a plan was done, one way or another, or ask for something again."""
+        with self.opened() as (repository, _):
+            source, base = self._states(repository, "commit")
+            desired = read_desired(source, base).require_valid("HEAD")
+            chosen = [action for action in found.actions if rng.random() < 0.5]
+            part = found.model_copy(update={"actions": tuple(chosen)})
+            recorded = read_recorded(repository)
+            files = random_registry.records(rng, recorded, recorded_after(desired, recorded, part))
+            if files:
+                branch = RECORDS_BRANCH.removeprefix("refs/heads/")
+                commit_files(repository, files, "Record", branch)
+
     def _states(self, repository: Repository, which: str) -> tuple[StateSource, StateSource | None]:
         head = repository.resolve("HEAD")
         if which == "commit":
@@ -99,16 +134,19 @@ class History:
         return repository.work_tree_snapshot(), repository.snapshot(head)
 
 
-class First(random.Random):
+class Usual(Chance):
     """Chooses what comes first, which is nothing odd."""
 
     def choice(self, seq: Any) -> Any:
         return seq[0]
 
+    def odd(self, usual: str, *others: str) -> str:
+        return usual
+
 
 def sound(root: Path) -> History:
     """A history that begins without any diagnostic, so that everything is remembered."""
-    first = First()
+    first = Usual(0, wild=False)
     files = {
         "manifests/registry.yaml": random_registry.registry(first),
         "build_templates/plain/template.yaml": random_registry.template(first, "plain"),
@@ -200,20 +238,20 @@ def test_a_memory_of_other_code_does_not_count(
 
 
 @settings(
-    max_examples=12,
+    max_examples=10,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(seed=st.integers(0, 2**32), wild=st.booleans())
-def test_random_histories_are_checked_from_memory_as_in_full(
+def test_random_histories_are_checked_and_planned_from_memory_as_in_full(
     tmp_path_factory: pytest.TempPathFactory, seed: int, wild: bool
 ) -> None:
-    rng = random.Random(seed)
+    rng = Chance(seed, wild=wild)
     files = random_registry.some_files(rng)
     history = History(tmp_path_factory.mktemp("history"), files)
     history.checked("commit")
     for _ in range(12):
-        random_registry.edit(rng, history.root, wild=wild)
+        random_registry.edit(rng, history.root)
         if rng.random() < 0.4:
             history.checked("tree")
         if rng.random() < 0.2:
@@ -226,3 +264,7 @@ def test_random_histories_are_checked_from_memory_as_in_full(
             history.go_back()
         if rng.random() < 0.3:
             history.checked(rng.choice(("tree", "commit")))
+        found = history.planned() if rng.random() < 0.8 else None
+        if found is not None and rng.random() < 0.6:
+            history.act(found, rng)
+            history.planned()

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
     from registry_tool.domain.plan import Plan
     from registry_tool.domain.recorded import Recorded
+    from registry_tool.domain.revisions import Revision
+    from registry_tool.repository.repository import Repository
 
 PENDING = 4
 """Exit code of --exit-code when there is something to do."""
+LARGE_INDEX = 4_000_000
+"""Bytes of a Git index (about 40,000 files) beyond which looking for changes takes longer than planning."""
 
 
 @click.command("plan")
@@ -39,24 +43,51 @@ def plan_command(
     Reads commits only: the same commits give the same plan on any machine. Save a plan with
     `--format json > plan.json` and have it done with `apply --plan plan.json`.
     """
+    revision = app.repository.revision(head)
+    drift: Sequence[str] | None = None
+    if base is None and not observe:
+        plan = _remembered(app, revision)
+    else:
+        plan, drift = _in_full(app, revision, base, observe=observe)
+    app.out(_render(plan, drift, output, color=app.color))
+    if head is None:
+        _note_uncommitted(app)
+    return PENDING if exit_code and (plan.actions or drift) else 0
+
+
+def _remembered(app: App, revision: Revision) -> Plan:
+    """The plan against what is recorded, in proportion to what changed since the last one."""
+    from registry_tool.cli.recorded import fetch_records
+    from registry_tool.reconcile.incremental.checking import check_state
+    from registry_tool.reconcile.incremental.planning import plan_state
+
+    repository = app.repository
+    source = repository.snapshot(revision.oid)
+    parent = repository.first_parent(revision.oid)
+    before = repository.snapshot(parent) if parent is not None else None
+    checked = check_state(repository, source, before, cache=app.cache, jobs=app.jobs)
+    checked.refuse_invalid(revision.short)
+    records = fetch_records(app)
+    return plan_state(repository, checked, source, records, head=revision.oid, cache=app.cache)
+
+
+def _in_full(
+    app: App, revision: Revision, base: str | None, *, observe: bool
+) -> tuple[Plan, Sequence[str] | None]:
+    """A plan against another revision, or one with what is observed."""
     from registry_tool.cli.observing import observe as observe_drift
     from registry_tool.cli.recorded import records_of
     from registry_tool.planning.planner import plan as make_plan
     from registry_tool.reconcile.states import read_desired_at
 
     repository = app.repository
-    revision = repository.revision(head)
     against = repository.resolve(base) if base is not None else None
     state = read_desired_at(repository, revision.oid, base=against, cache=app.cache, jobs=app.jobs)
     desired = state.require_valid(revision.short)
     recorded = records_of(app)
     before = _after(app, against, recorded) if against is not None else recorded
     plan = make_plan(desired, before, head=revision.oid)
-    drift = observe_drift(app, desired, recorded, revision) if observe else None
-    app.out(_render(plan, drift, output, color=app.color))
-    if head is None:
-        _note_uncommitted(app, revision.oid)
-    return PENDING if exit_code and (plan.actions or drift) else 0
+    return plan, observe_drift(app, desired, recorded, revision) if observe else None
 
 
 def _after(app: App, base: str, recorded: Recorded) -> Recorded:
@@ -89,16 +120,19 @@ def _render(plan: Plan, drift: Sequence[str] | None, output: str, *, color: bool
     return shown if drift is None else plan_text.format_drift(drift, color=color) + shown
 
 
-def _note_uncommitted(app: App, commit: str) -> None:
+def _note_uncommitted(app: App) -> None:
     """Say so when the work tree has changes that this plan does not know."""
     repository = app.repository
-    if repository.work_tree is None:
+    if repository.work_tree is None or _index_size(repository) > LARGE_INDEX:
         return
-    here = {
-        (entry.path, entry.mode, entry.oid) for entry in repository.work_tree_snapshot().entries()
-    }
-    there = {(entry.path, entry.mode, entry.oid) for entry in repository.snapshot(commit).entries()}
-    changed = sorted({entry[0] for entry in here ^ there})
+    changed = sorted(repository.work_tree_snapshot().state.overlay)
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         app.note(f"note: not planned, because not committed: {changed[0]}{more}")
+
+
+def _index_size(repository: Repository) -> int:
+    try:
+        return (repository.git_dir / "index").stat().st_size
+    except OSError:
+        return 0

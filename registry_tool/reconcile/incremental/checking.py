@@ -43,6 +43,9 @@ _FAR_REACHING = frozenset(("RT214", "RT307"))
 """What these say depends on all models, or on all releases."""
 
 
+_NAMES = f"{EXCLUSIVE}deployment/"
+
+
 class StateSource(Source, Protocol):
     """A source that knows what tells it from others."""
 
@@ -215,6 +218,8 @@ class _Run:
         paths = [change.path for change in changes]
         groups = set(rows.groups_of(paths).values())
         keys = _exclusive(rows.claims_of(paths))
+        # A deployment that is no longer declared has no group, and is planned for all the same.
+        rows.add_stale([key.removeprefix(EXCLUSIVE) for key in keys if key.startswith(_NAMES)])
         after = self._file(rows, [one.after for one in changes])
         rows.remove_files(paths)
         rows.add_files(after)
