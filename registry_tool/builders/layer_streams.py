@@ -5,7 +5,6 @@ Locked layers come straight from storage, read once, several at a time, without 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from threading import Event
@@ -155,7 +154,7 @@ class _Streams:
 
     def write(self, layers: Sequence[LockedLayer]) -> frozenset[str]:
         """Write all, or raise what the first of them ran into."""
-        workers = min(_PARALLEL_LAYERS, os.cpu_count() or 1, len(layers))
+        workers = min(_PARALLEL_LAYERS, len(layers))
         with ThreadPoolExecutor(workers, thread_name_prefix="weights") as pool:
             futures = [pool.submit(self._write, layer) for layer in layers]
             try:

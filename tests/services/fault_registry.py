@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import socket
+import ssl
 import struct
 import threading
 import uuid
@@ -75,6 +76,8 @@ class Registry:
     """What is kept, what arrived, and what shall go wrong."""
 
     host: str
+    scheme: str = "http"
+    """In locations."""
     faults: Faults = field(default_factory=Faults)
     blobs: dict[tuple[str, str], bytes] = field(default_factory=dict)
     manifests: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
@@ -103,10 +106,15 @@ def digest_of(data: bytes) -> str:
 
 
 @contextmanager
-def fault_registry(faults: Faults | None = None, port: int = 0) -> Iterator[Registry]:
+def fault_registry(tls: ssl.SSLContext | None = None) -> Iterator[Registry]:
     """A running registry; it is stopped at the end."""
-    server = _Server(("127.0.0.1", port), _Handler)
-    server.registry = Registry(f"127.0.0.1:{server.server_port}", faults or Faults())
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.registry = Registry(f"127.0.0.1:{server.server_port}", "https" if tls else "http")
+    if tls is not None:
+        # The handshake is done by the first read, in the connection's own thread.
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -215,7 +223,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _location(self, repository: str, upload: str, state: int) -> dict[str, str]:
         path = f"/v2/{repository}/blobs/uploads/{upload}?_state={state}"
-        prefix = "" if self._registry.faults.relative else f"http://{self._registry.host}"
+        prefix = (
+            ""
+            if self._registry.faults.relative
+            else f"{self._registry.scheme}://{self._registry.host}"
+        )
         received = {"Range": f"0-{max(state - 1, 0)}"}
         return {"Location": prefix + path, **received}
 
@@ -229,7 +241,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(401, {"WWW-Authenticate": 'Basic realm="test"'}, code="UNAUTHORIZED")
             return False
         if faults.auth == "bearer" and not self._token_allows(path, query, sent, pushes):
-            realm = f'Bearer realm="http://{self._registry.host}/token",service="test"'
+            realm = f'Bearer realm="{self._registry.scheme}://{self._registry.host}/token",service="test"'
             self._answer(401, {"WWW-Authenticate": realm}, code="UNAUTHORIZED")
             return False
         if faults.read_only and pushes:
