@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 
@@ -100,10 +101,9 @@ def test_a_buffer_that_is_used_again_is_sent_before(source: BlobSource) -> None:
 @pytest.mark.parametrize(("size", "seen"), [(99, "more"), (101, "100")])
 def test_another_size_is_noticed_before_the_last_byte(size: int, seen: str) -> None:
     source = BlobSource(Again(), size, "team/minilm@sha256:1")
-    got = b""
+    got = bytearray()
     with pytest.raises(SourceFailed) as caught:
-        for piece in source.pieces(0, size):
-            got += piece
+        got.extend(itertools.chain.from_iterable(source.pieces(0, size)))
     assert isinstance(caught.value.__cause__, ContentMismatch)
     assert str(caught.value.__cause__) == (
         f"team/minilm@sha256:1: expected {size} bytes, got {seen}"

@@ -30,9 +30,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tls")
     key, certificate = folder / "key.pem", folder / "ca.crt"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-        + ["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-        + ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
+            *("-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", str(key), "-out", str(certificate)),
+        ],
         check=True,
         capture_output=True,
     )
@@ -56,7 +59,7 @@ def store_in(registry: Registry, docker: Path, *, insecure: bool = False) -> Reg
 
 
 def test_an_unknown_certificate_is_not_trusted(secure: Registry, tmp_path: Path) -> None:
-    with pytest.raises(StoreProblem, match="certificate .* is not trusted") as caught:
+    with pytest.raises(StoreProblem, match=r"certificate .* is not trusted") as caught:
         store_in(secure, tmp_path).resolve("minilm", "1.0.0")
     assert f"certs.d/{secure.host}/ca.crt" in (caught.value.help or "")
     assert not caught.value.transient
