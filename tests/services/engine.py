@@ -9,14 +9,19 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import socket
 import subprocess
 import tarfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from registry_tool.builders.engine import Engine
+from registry_tool.errors import EngineProblem
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "registry-tool-tests"
 IMAGES = "registry-tool-tests"
@@ -31,26 +36,18 @@ def unavailable(reason: str) -> None:
     pytest.skip(reason)
 
 
-def _answers(host: str | None = None) -> str | None:
-    """Why no engine answers there; None when one does."""
-    import docker
-
-    try:
-        client = docker.from_env(timeout=10) if host is None else docker.DockerClient(host)
-    except docker.errors.DockerException as problem:
-        return str(problem)
-    client.close()
-    return None
-
-
 @pytest.fixture(scope="session")
 def docker_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an engine, as DOCKER_HOST has it."""
-    problem = _answers()
-    if problem is None:
-        yield os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    with closing(Engine(timeout=10)) as engine:
+        try:
+            address, problem = engine.info.address, ""
+        except EngineProblem as caught:
+            address, problem = "", caught.message
+    if address:
+        yield address
     elif os.geteuid() != 0 or shutil.which("dockerd") is None:
-        unavailable(f"no engine answers, and only root with dockerd can start one: {problem}")
+        unavailable(f"only root with dockerd can start an engine for the tests, and {problem}")
     else:
         yield from _own_engine(tmp_path_factory.mktemp("dockerd"))
 
@@ -63,16 +60,21 @@ def _own_engine(folder: Path) -> Iterator[str]:
         engine = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + _START_SECONDS
-        while (problem := _answers(host)) is not None:
+        while not _listens(folder / "docker.sock"):
             if engine.poll() is not None or time.monotonic() > deadline:
                 end = (folder / "log").read_text(errors="replace")[-2000:]
-                unavailable(f"dockerd does not start: {problem}\n{end}")
-            time.sleep(0.3)
+                unavailable(f"dockerd does not start:\n{end}")
+            time.sleep(0.1)
         yield host
     finally:
         engine.terminate()
         engine.wait(60)
         shutil.rmtree(folder / "data", ignore_errors=True)
+
+
+def _listens(address: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(address)) == 0
 
 
 @pytest.fixture(scope="session")
@@ -107,20 +109,27 @@ def debian_archive() -> Path:
     archive = CACHE / "bookworm-python.tar"
     if archive.is_file():
         return archive
-    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
-        unavailable(f"only root with debootstrap can make {archive}, a base image for tests")
+    as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if as_root and not os.environ.get("CI"):
+        unavailable(f"only root can make {archive}, a base image for tests, with debootstrap")
     CACHE.mkdir(parents=True, exist_ok=True)
     root = CACHE / f"bookworm-{os.getpid()}"
+    partial = archive.with_suffix(f".{os.getpid()}")
     try:
-        made = subprocess.run([*_DEBOOTSTRAP, root], capture_output=True, text=True, check=False)
+        made = subprocess.run(
+            [*as_root, *_DEBOOTSTRAP, root], capture_output=True, text=True, check=False
+        )
         if made.returncode:
             unavailable(f"debootstrap failed: {made.stdout[-1000:]}{made.stderr[-1000:]}")
-        partial = archive.with_suffix(f".{os.getpid()}")
-        packed = ["tar", "-C", root, "--exclude=./var/cache/apt", "-cf", partial, "."]
-        subprocess.run(packed, check=True)
+        with partial.open("wb") as file:
+            pack = ["tar", "-C", root, "--exclude=./var/cache/apt", "-cf", "-", "."]
+            subprocess.run([*as_root, *pack], stdout=file, check=True)
         partial.rename(archive)
+    except FileNotFoundError as problem:
+        unavailable(f"there is no {problem.filename} to make a base image for tests with")
     finally:
-        shutil.rmtree(root, ignore_errors=True)
+        partial.unlink(missing_ok=True)
+        subprocess.run([*as_root, "rm", "-rf", root], check=False)
     return archive
 
 
