@@ -75,6 +75,7 @@ def web_context(app: App, settings: ServeSettings) -> WebContext:
         if settings.watch
         else NoWatcher(),
         read_log=read_log,
+        read_patch=repository.patch,
         live=live,
         poll=settings.poll,
         root_path=settings.root_path,

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from registry_tool.domain.patches import Patch
 from registry_tool.domain.revisions import Revision, is_oid
 from registry_tool.errors import RepositoryProblem
 from registry_tool.repository import refs
@@ -15,6 +16,7 @@ from registry_tool.repository.command import GitCommand, decode
 from registry_tool.repository.discovery import Location, locate
 from registry_tool.repository.history import Change, CommitInfo, read_changes, read_commits
 from registry_tool.repository.objects import ObjectReader
+from registry_tool.repository.patches import read_patch
 from registry_tool.repository.problems import shallow_clone, unborn_branch, unknown_revision
 from registry_tool.repository.refs import RefUpdate
 from registry_tool.repository.snapshots import Snapshot, commit_snapshot, index_snapshot
@@ -257,6 +259,13 @@ class Repository:
         base = self.resolve(before) if before else self.first_parent(after)
         # Git knows the empty tree without having it.
         return read_changes(self.command, base or object_id("tree", b"", self.object_format), after)
+
+    def patch(self, commit: str) -> Patch:
+        """What a commit changed in manifests and templates, against its first parent; RT603 where that is missing."""
+        oid = self.resolve(commit)
+        if oid in self._boundary():
+            raise shallow_clone("the parent of this commit is needed")
+        return read_patch(self.command, oid)
 
     def changed_files(self, before: str, after: str) -> list[str]:
         """Paths that differ between two trees, deleted ones included."""

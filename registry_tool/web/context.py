@@ -10,7 +10,8 @@ from typing import NamedTuple, Protocol
 
 from registry_tool.catalog.files import CatalogPair, Catalogs
 from registry_tool.domain.live import LiveRun
-from registry_tool.errors import StoreProblem
+from registry_tool.domain.patches import Patch, ReadPatch
+from registry_tool.errors import RepositoryProblem, StoreProblem
 from registry_tool.oci.layout import LayoutStore
 from registry_tool.storage.storage import Storage
 
@@ -68,6 +69,10 @@ def _no_log(place: LogPlace) -> str:
     raise StoreProblem(f"the log {place.reference} is in {place.store}, which is not read here")
 
 
+def _no_patch(commit: str) -> Patch:
+    raise RepositoryProblem(f"what {commit[:12]} changed is not read here")
+
+
 @dataclass(frozen=True)
 class WebContext:
     """Everything from outside, put together by `cli`."""
@@ -82,6 +87,8 @@ class WebContext:
     """Storage with these allowed prefixes."""
     read_log: Callable[[LogPlace], str] = _no_log
     """The text of a build log. Raises StoreProblem."""
+    read_patch: ReadPatch = _no_patch
+    """The text that a commit changed."""
     live: Callable[[], tuple[LiveRun, ...]] = _nothing_live
     """What reconcilers on this machine are doing now."""
     clock: Callable[[], datetime] = _utc_now
