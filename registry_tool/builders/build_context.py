@@ -129,7 +129,7 @@ class BuildContext:
 
 def _stored(path: str, file: LockedFile, reading: Reading) -> ContextFile:
     return ContextFile(
-        path, file.size, 0o644, file.path, lambda: cast("BinaryIO", reading.open(file.path))
+        path, file.size, 0o644, file.path, lambda: cast("BinaryIO", reading.open(file))
     )
 
 

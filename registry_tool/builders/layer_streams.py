@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from threading import Event
 
 from registry_tool.builders.interface import BuildOrder, Check
-from registry_tool.builders.locking import stream_layer
+from registry_tool.builders.locking import require_unchanged, stream_layer
 from registry_tool.builders.native_layers import NativeLayer
 from registry_tool.domain.manifest import API_VERSION
 from registry_tool.domain.progress import Progress
@@ -84,6 +84,7 @@ def publish_weights(
     missing = _missing(order, store, check)
     if not missing:
         return frozenset()
+    _require_unchanged(order, missing, storage)
     task = f"weights of {order.release}"
     sizes = {file.path: file.size for file in order.lock.files}
     total = sum(sizes[path] for layer in missing for path in layer.files)
@@ -93,6 +94,13 @@ def publish_weights(
         return streams.write(sorted(missing, key=lambda layer: -layer.size))
     finally:
         progress.finish(task)
+
+
+def _require_unchanged(order: BuildOrder, missing: Sequence[LockedLayer], storage: Storage) -> None:
+    """Look before streaming: a file that was replaced is named now, not after gigabytes."""
+    paths = {path for layer in missing for path in layer.files}
+    files = [file for file in order.lock.files if file.path in paths]
+    require_unchanged(files, storage, order.location)
 
 
 def _missing(order: BuildOrder, store: ImageStore, check: Check) -> list[LockedLayer]:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 from registry_tool.domain.progress import Progress
@@ -27,9 +28,11 @@ TASK = "files"
 
 
 class Reading:
-    """Reads files, collects their digests in `sha256`, and checks those that are locked.
+    """Reads files, collects their digests in `sha256`, and checks those that are `locked`.
 
-    Setting `stopped` ends all reads: the work of minutes need not be finished for an error.
+    Of an object store exactly the given versions are read. `sources` are local files that hold the
+    same bytes as stored ones. Setting `stopped` ends all reads: the work of minutes need not be
+    finished for an error.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Reading:
         target: str,
         progress: Progress,
         locked: Mapping[str, LockedFile] | None = None,
+        sources: Mapping[str, Path] | None = None,
     ) -> None:
         self.sha256: dict[str, str] = {}
         self.stopped = threading.Event()
@@ -47,6 +51,7 @@ class Reading:
         self._target = target
         self._progress = progress
         self._locked = locked or {}
+        self._sources = sources or {}
 
     def layer(self, files: Sequence[StoredFile]) -> LockedLayer:
         """Digest and size of the layer over these files."""
@@ -66,23 +71,29 @@ class Reading:
             files=tuple(file.path for file in files),
         )
 
-    def file(self, file: LockedFile) -> None:
+    def file(self, file: StoredFile) -> None:
         """Read one file to its end."""
         buffer = bytearray(BUFFER_SIZE)
-        with self.open(file.path) as reader:
+        with self.open(file) as reader:
             while reader.readinto(buffer):
                 pass
 
     def chunks(self, files: Sequence[StoredFile | LockedFile]) -> Iterator[Chunk]:
         """The bytes of the layer over these files."""
-        paths = {member_path(self._target, file.path): file.path for file in files}
+        by_member = {member_path(self._target, file.path): file for file in files}
         members = [Member(member_path(self._target, file.path), file.size) for file in files]
-        return layer_chunks(members, lambda member: cast("BinaryIO", self.open(paths[member.path])))
+        return layer_chunks(
+            members, lambda member: cast("BinaryIO", self.open(by_member[member.path]))
+        )
 
-    def open(self, path: str) -> HashingReader:
+    def open(self, file: StoredFile | LockedFile) -> HashingReader:
         """A reader of one file. One that is locked and differs raises ContentMismatch at its end."""
         self._passed(0)
-        raw = self._storage.open(self._location, path)
+        path = file.path
+        if path in self._sources:
+            raw: BinaryIO = self._sources[path].open("rb")
+        else:
+            raw = self._storage.open(self._location, path, expected=as_stored(file))
         return HashingReader(raw, self._passed, lambda seen: self._finished(path, seen))
 
     def _passed(self, count: int) -> None:
@@ -99,6 +110,11 @@ class Reading:
                 code="RT507",
             )
         self.sha256[path] = seen
+
+
+def as_stored(file: StoredFile | LockedFile) -> StoredFile:
+    """What storage is expected to say of a file, the version included."""
+    return StoredFile(file.path, file.size, file.etag, file.version_id)
 
 
 class HashingReader(io.RawIOBase):
@@ -161,7 +177,7 @@ def reading_task(
 ) -> Iterator[None]:
     """Say that these files are going to be read, and at the end that they were, or not."""
     total = sum(file.size for file in files)
-    progress.start(TASK, f"{verb} {len(files)} files", total)
+    progress.start(TASK, f"{verb} {len(files)} file{'s' * (len(files) != 1)}", total)
     try:
         yield
     finally:

@@ -26,6 +26,7 @@ from registry_tool.domain.subjects import ReleaseId
 from registry_tool.oci.descriptors import IMAGE_CONFIG, IMAGE_MANIFEST, Descriptor
 from registry_tool.oci.layout import LayoutStore
 from registry_tool.storage.storage import Storage
+from registry_tool.storage.stored_file import StoredFile
 
 WEIGHTS = {"model.safetensors": b"weights" * 1000, "config.json": b"{}", "nested/a.txt": b"a"}
 
@@ -131,9 +132,11 @@ class CountingStorage(Storage):
         super().__init__(allowed)
         self.opened: list[str] = []
 
-    def open(self, location: str, path: str, offset: int = 0) -> BinaryIO:
+    def open(
+        self, location: str, path: str, offset: int = 0, expected: StoredFile | None = None
+    ) -> BinaryIO:
         self.opened.append(path)
-        return super().open(location, path, offset)
+        return super().open(location, path, offset, expected)
 
 
 # --- Base images --------------------------------------------------------------------------------

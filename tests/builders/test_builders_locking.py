@@ -12,6 +12,7 @@ import sys
 import tarfile
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -232,10 +233,10 @@ def test_a_file_that_changes_size_while_it_is_locked_is_named(
 ) -> None:
     real_open = Storage.open
 
-    def growing(self: Storage, location: str, path: str, offset: int = 0) -> object:
+    def growing(self: Storage, location: str, path: str, **options: object) -> object:
         if path == "config.json":
             (files / path).write_bytes(b"{} and more")
-        return real_open(self, location, path, offset)
+        return real_open(self, location, path, **options)
 
     monkeypatch.setattr(Storage, "open", growing)
     with pytest.raises(ContentMismatch, match=r"config\.json: expected 2 bytes, read more than 2"):
@@ -253,11 +254,11 @@ def test_an_error_in_one_layer_stops_the_others(
     opened = []
     real_open = Storage.open
 
-    def failing(self: Storage, location: str, path: str, offset: int = 0) -> object:
+    def failing(self: Storage, location: str, path: str, **options: object) -> object:
         opened.append(path)
         if path == "49.bin":  # the largest comes first
             raise StorageProblem("the mount is gone")
-        return real_open(self, location, path, offset)
+        return real_open(self, location, path, **options)
 
     monkeypatch.setattr(Storage, "open", failing)
     with pytest.raises(StorageProblem, match="the mount is gone"):
@@ -310,14 +311,8 @@ def test_an_object_that_was_replaced_is_noticed_without_reading_it(
     spec = lock.spec.model_copy(update={"files": tuple(changed)})
     lock = lock.model_copy(update={"spec": spec})
     assert verify_files(lock, storage, str(files), Silent()) == []  # local files have no etags
-    real_files = storage.files
-
-    def with_etags(*arguments: object) -> list[object]:
-        from dataclasses import replace
-
-        return [replace(file, etag="new") for file in real_files(*arguments)]
-
-    storage.files = with_etags
+    real_find = storage.find
+    storage.find = lambda *arguments: replace(real_find(*arguments), etag="new")
     found = verify_files(lock, storage, str(files), Silent())
     assert found[0] == Mismatch("README.md", MismatchKind.ETAG, "old", "new")
     assert str(found[0]) == "README.md: etag is new, and the lock says old"
@@ -330,7 +325,26 @@ def test_a_locked_file_behind_a_dangling_link_is_named(files: Path, storage: Sto
     assert verify_files(lock, storage, str(files), Silent()) == []
     shutil.rmtree(files / "onnx")
     (files / "onnx").symlink_to("nowhere")
-    with pytest.raises(StorageProblem, match="onnx is a symbolic link"):
+    (files / "config.json").unlink()
+    (files / "config.json").symlink_to("nowhere")
+    (files / "vocab.txt").unlink()
+    os.mkfifo(files / "vocab.txt")
+    for deep in (False, True):
+        found = verify_files(lock, storage, str(files), Silent(), deep)
+        assert [str(mismatch) for mismatch in found] == [
+            f"config.json is a symbolic link to {files}/nowhere, which does not exist",
+            "onnx/modèle.onnx is missing",
+            "vocab.txt is a named pipe, not a regular file",
+        ]
+        assert found[0].kind is MismatchKind.UNUSABLE
+
+
+def test_a_location_that_is_gone_is_not_taken_for_missing_files(
+    files: Path, storage: Storage
+) -> None:
+    lock = lock_of(files)
+    shutil.rmtree(files)
+    with pytest.raises(StorageProblem, match="minilm does not exist"):
         verify_files(lock, storage, str(files), Silent())
 
 

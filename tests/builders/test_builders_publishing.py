@@ -34,6 +34,7 @@ from registry_tool.oci.layout import LayoutStore
 from registry_tool.oci.packing import ALONE_SIZE
 from registry_tool.oci.tar import Chunk
 from registry_tool.storage.storage import Storage
+from registry_tool.storage.stored_file import StoredFile
 
 
 def unchecked() -> None:
@@ -197,11 +198,13 @@ class OneGone(Storage):
         super().__init__(allowed)
         self.failed = threading.Event()
 
-    def open(self, location: str, path: str, offset: int = 0) -> BinaryIO:
+    def open(
+        self, location: str, path: str, offset: int = 0, expected: StoredFile | None = None
+    ) -> BinaryIO:
         if path == "b.bin":
             self.failed.set()
             raise StorageProblem("b.bin cannot be read")
-        return SlowFile(super().open(location, path, offset), self.failed)
+        return SlowFile(super().open(location, path, offset, expected), self.failed)
 
 
 class SlowFile(io.BytesIO):
