@@ -24,6 +24,7 @@ def engine_deployers(app: App, store: ImageStore) -> Mapping[TargetType, EngineD
     from registry_tool.deployers.engine_hosts import Hosts
     from registry_tool.deployers.engine_images import EngineImages
     from registry_tool.deployers.secrets import Secrets
+    from registry_tool.deployers.swarm import SwarmDeployer, connect_manager
 
     hosts = Hosts(lambda name: granted_host(app, name), os.environ, Path.home())
     directory = app.setting("secrets")
@@ -33,7 +34,13 @@ def engine_deployers(app: App, store: ImageStore) -> Mapping[TargetType, EngineD
     def connect(host: str | None) -> Engine:
         return Engine(hosts.addresses(host)[0])
 
-    return {TargetType.DOCKER: DockerDeployer(connect, images, secrets)}
+    def connect_swarm(host: str | None) -> Engine:
+        return connect_manager(hosts.addresses(host))
+
+    return {
+        TargetType.DOCKER: DockerDeployer(connect, images, secrets),
+        TargetType.SWARM: SwarmDeployer(connect_swarm, images, secrets),
+    }
 
 
 def granted_host(app: App, name: str) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from registry_tool.deployers.engine import Document
@@ -66,7 +65,7 @@ def _host_config(service: ServiceSpec, setting: Setting, *, published: bool) -> 
     }
     resources = spec.resources
     if resources.cpus is not None:
-        found["NanoCpus"] = round(resources.cpus * 1e9)
+        found["NanoCpus"] = nanoseconds(resources.cpus)
     if resources.memory is not None:
         found["Memory"] = memory_bytes(resources.memory)
     if resources.gpus:
@@ -105,15 +104,16 @@ def healthcheck(command: tuple[str, ...], check: Healthcheck | None) -> Document
     timing = Timing.of(check)
     return {
         "Test": ["CMD", *command],
-        "Interval": _nanoseconds(timing.interval),
-        "Timeout": _nanoseconds(timing.timeout),
+        "Interval": nanoseconds(timing.interval),
+        "Timeout": nanoseconds(timing.timeout),
         "Retries": timing.retries,
-        "StartPeriod": _nanoseconds(timing.start_period),
+        "StartPeriod": nanoseconds(timing.start_period),
     }
 
 
-def _nanoseconds(seconds: float) -> int:
-    return round(seconds * 1e9)
+def nanoseconds(amount: float) -> int:
+    """Seconds, or processors, as the engine counts them."""
+    return round(amount * 1e9)
 
 
 def name_of(container: Document) -> str:
@@ -146,12 +146,12 @@ def _differences(wanted: Document, found: Document, image: Document | None) -> l
     if image is not None and found["Image"] != image["Id"]:
         lines.append(f"another image, {actual['Image']}")
     base = (image or {}).get("Config") or {}
-    expected = {**_variables(base.get("Env")), **_variables(wanted["Env"])}
-    if image is not None and _variables(actual.get("Env")) != expected:
-        lines.append(f"other env, {_named(expected, _variables(actual.get('Env')))}")
+    expected = [*(base.get("Env") or ()), *wanted["Env"]]
+    if image is not None and (changed := variable_differences(expected, actual.get("Env"))):
+        lines.append(f"another env, {changed}")
     command = wanted.get("Cmd", base.get("Cmd"))
     if image is not None and (actual.get("Cmd") or None) != (command or None):
-        lines.append("other command")
+        lines.append("another command")
     return lines + _host_differences(wanted["HostConfig"], found["HostConfig"])
 
 
@@ -177,12 +177,13 @@ def _host_differences(wanted: Document, actual: Document) -> list[str]:
     return lines
 
 
+def variable_differences(expected: list[str] | None, actual: list[str] | None) -> str:
+    """The names of environment variables that differ; their values may be somebody's secrets."""
+    ours, theirs = _variables(expected), _variables(actual)
+    names = {name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name)}
+    return ", ".join(sorted(names))
+
+
 def _variables(entries: list[str] | None) -> dict[str, str]:
     pairs = (entry.partition("=") for entry in entries or ())
     return {name: value for name, _, value in pairs}
-
-
-def _named(expected: Mapping[str, str], actual: Mapping[str, str]) -> str:
-    """The names whose values differ; values may be somebody's secrets."""
-    names = {name for name in {*expected, *actual} if expected.get(name) != actual.get(name)}
-    return ", ".join(sorted(names))

@@ -234,11 +234,16 @@ class Engine:
         with self._translated(f"listing the tasks of {service}"):
             return list(self._api.tasks(filters={"service": service}))
 
-    def service_logs(self, service: str, lines: int) -> str:
-        """The end of what a service's containers wrote."""
+    def task_logs(self, service: str, task: str, lines: int) -> str:
+        """The end of what one task of a service wrote."""
         with self._translated(f"reading the log of {service}"):
-            data = self._api.service_logs(service, stdout=True, stderr=True, tail=lines)
-            return b"".join(data).decode(errors="replace")
+            data: Iterable[bytes] = self._api.service_logs(
+                service, details=True, stdout=True, stderr=True, tail=lines, is_tty=False
+            )
+            text = b"".join(data).decode(errors="replace")
+        # Each line begins with where it is from, as name=value,name=value.
+        found = (line.partition(" ") for line in text.splitlines())
+        return "\n".join(line for details, _, line in found if f"task.id={task}" in details)
 
     def secrets(self, labels: Sequence[str]) -> list[Document]:
         """Secrets with all these labels; never their values."""
@@ -330,9 +335,9 @@ def _service_arguments(spec: Document) -> Document:
         "name": spec["Name"],
         "labels": spec["Labels"],
         "mode": spec["Mode"],
-        "update_config": spec["UpdateConfig"],
-        "rollback_config": spec["RollbackConfig"],
-        "endpoint_spec": spec["EndpointSpec"],
+        "update_config": spec.get("UpdateConfig"),
+        "rollback_config": spec.get("RollbackConfig"),
+        "endpoint_spec": spec.get("EndpointSpec"),
     }
 
 

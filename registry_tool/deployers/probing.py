@@ -76,8 +76,10 @@ class Prober:
             address = self._address_of(found)
             if address:
                 wrong = ask(address, health.port or 80, health.http, timing.timeout)
-                if wrong is None or wrong.reached or not health.command:
-                    return wrong and wrong.why
+                if wrong is None:
+                    return None
+                if wrong.reached or not health.command:
+                    return wrong.why
         if not health.command:
             return "the engine is not on this machine, and the template has no probe to ask inside"
         return command.ask()

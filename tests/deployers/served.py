@@ -102,7 +102,7 @@ class Served(Applied):
             "http": "/health",
             "interval": "1s",
             "timeout": "2s",
-            "retries": 3,
+            "retries": 2,
             "start_period": "1s",
         }
         document = {
