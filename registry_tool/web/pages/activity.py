@@ -9,7 +9,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from registry_tool.catalog.queries import Catalog, Difference
+from registry_tool.domain.patches import Patch
 from registry_tool.domain.revisions import is_oid
+from registry_tool.errors import RepositoryProblem
 from registry_tool.web.pages.items import Item, missing, parse, require
 from registry_tool.web.pages.lists import FacetSpec, ListSpec, list_page
 from registry_tool.web.pages.visits import Visit, visit
@@ -70,7 +72,23 @@ def commit(request: Request, oid: str) -> Response:
         if not is_oid(oid):
             raise missing(page.catalog.pair, "audit", oid)
         item = require(page.catalog, "audit", oid)
-        return page.render("commit.html", title=item["message"] or oid[:12], item=item, oid=oid)
+        patch, problem = _patch(page, oid)
+        return page.render(
+            "commit.html",
+            title=item["message"] or oid[:12],
+            item=item,
+            oid=oid,
+            patch=patch,
+            problem=problem,
+        )
+
+
+def _patch(page: Visit, oid: str) -> tuple[Patch, str]:
+    """What a commit changed, or why that cannot be told."""
+    try:
+        return page.context.read_patch(oid), ""
+    except RepositoryProblem as problem:
+        return Patch(), problem.message
 
 
 @router.get("/compare")
