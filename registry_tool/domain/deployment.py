@@ -139,11 +139,11 @@ class DeploymentSpec(Frozen):
     """How the container gets the weights."""
     volumes: tuple[Volume, ...] = ()
     """What else is mounted."""
-    resources: Resources = Resources()
+    resources: Resources = Field(default_factory=Resources)
     """What the container may use."""
     healthcheck: Healthcheck | None = None
     """How to see whether the container serves; the template's probe by default."""
-    strategy: Strategy = Strategy()
+    strategy: Strategy = Field(default_factory=Strategy)
     """How a new release takes the place of the old one."""
     suspend: bool = False
     """Leave what runs alone until this is false."""

@@ -81,7 +81,7 @@ class Approvals(Frozen):
 class EnvironmentSpec(Frozen):
     """A place that deployments run in."""
 
-    target: Target = Target()
+    target: Target = Field(default_factory=Target)
     """Where deployments run."""
     accepts: tuple[Stage, ...] = (Stage.CANDIDATE, Stage.RELEASED)
     """Stages of releases that may run here."""

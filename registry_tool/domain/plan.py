@@ -26,7 +26,7 @@ class Action(Frozen):
     """Names of the key parts that changed, sorted; empty for create and delete."""
     key: Sha256
     """The build or deployment key to reach; for undeploy the recorded one."""
-    bytes: BytesMoved = BytesMoved()
+    bytes: BytesMoved = Field(default_factory=BytesMoved)
     """Bytes of weight layers and natively built layers."""
 
 
@@ -58,7 +58,7 @@ class Plan(Frozen):
     """The commit oid of the records, or null."""
     actions: tuple[Action, ...] = ()
     skipped: tuple[Skipped, ...] = ()
-    summary: Summary = Summary()
+    summary: Summary = Field(default_factory=Summary)
 
     @classmethod
     def of(

@@ -111,7 +111,7 @@ class BuildSpec(Frozen):
     """The published images."""
     layers: tuple[BuiltLayer, ...] = ()
     """Layers of the complete image."""
-    bytes: BytesMoved = BytesMoved()
+    bytes: BytesMoved = Field(default_factory=BytesMoved)
     """Bytes of layers written and reused."""
     builder: str
     """Which builder made the image."""
@@ -131,7 +131,7 @@ class Build(Manifest):
     """One build of a release."""
 
     kind: Literal["Build"] = "Build"
-    metadata: UnnamedMetadata = UnnamedMetadata()
+    metadata: UnnamedMetadata = Field(default_factory=UnnamedMetadata)
     spec: BuildSpec
 
     @property
@@ -239,7 +239,7 @@ class DeploymentRecord(Manifest):
     """One change of what runs."""
 
     kind: Literal["DeploymentRecord"] = "DeploymentRecord"
-    metadata: UnnamedMetadata = UnnamedMetadata()
+    metadata: UnnamedMetadata = Field(default_factory=UnnamedMetadata)
     spec: DeploymentRecordSpec
 
     @property
@@ -269,5 +269,5 @@ class Request(Manifest):
     """Somebody asks for a build or a retry."""
 
     kind: Literal["Request"] = "Request"
-    metadata: UnnamedMetadata = UnnamedMetadata()
+    metadata: UnnamedMetadata = Field(default_factory=UnnamedMetadata)
     spec: RequestSpec

@@ -131,19 +131,19 @@ class TrustSettings(Frozen):
 class RegistrySpec(Frozen):
     """Settings of a repository."""
 
-    images: ImagesSettings = ImagesSettings()
+    images: ImagesSettings = Field(default_factory=ImagesSettings)
     """Where images go."""
-    builds: BuildsSettings = BuildsSettings()
+    builds: BuildsSettings = Field(default_factory=BuildsSettings)
     """How images are built."""
     storage: StorageSettings
     """Which storage may be read."""
-    web: WebSettings = WebSettings()
+    web: WebSettings = Field(default_factory=WebSettings)
     """The web index."""
     notifications: tuple[NotificationSettings, ...] = ()
     """Who is told what."""
-    policy: PolicySettings = PolicySettings()
+    policy: PolicySettings = Field(default_factory=PolicySettings)
     """Rules that manifests must follow."""
-    trust: TrustSettings = TrustSettings()
+    trust: TrustSettings = Field(default_factory=TrustSettings)
     """Whose signatures count."""
 
 

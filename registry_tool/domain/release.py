@@ -87,7 +87,7 @@ class ReleaseSpec(Frozen):
     """How the image is made."""
     storage_path: StoragePath | None = None
     """Where this release's files live; the model's by default."""
-    artifacts: ArtifactGlobs = ArtifactGlobs()
+    artifacts: ArtifactGlobs = Field(default_factory=ArtifactGlobs)
     """Which files belong to the release."""
     platforms: Annotated[tuple[Platform, ...], Field(min_length=1)] = ("linux/amd64",)
     """What the image is built for."""
@@ -103,7 +103,7 @@ class Release(Manifest):
     """A version of a model, in one quantization, to build and ship."""
 
     kind: Literal["Release"]
-    metadata: UnnamedMetadata = UnnamedMetadata()
+    metadata: UnnamedMetadata = Field(default_factory=UnnamedMetadata)
     spec: ReleaseSpec
 
     @property
@@ -183,7 +183,7 @@ class ArtifactLock(Manifest):
     """The files of a release with sizes and checksums, written by `registry-tool lock`."""
 
     kind: Literal["ArtifactLock"]
-    metadata: UnnamedMetadata = UnnamedMetadata()
+    metadata: UnnamedMetadata = Field(default_factory=UnnamedMetadata)
     spec: ArtifactLockSpec
 
     @property

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 
 from registry_tool.manifests.validating import Invalid, Valid, read_manifest
@@ -45,6 +43,9 @@ def _check_chunk(chunk: Sequence[Item]) -> list[Result]:
 
 
 def _in_processes(items: Iterator[Item], jobs: int) -> Iterator[Result]:
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
     # A fork starts at once; with threads about it could inherit a held lock, and spawn is safe.
     can_fork = sys.platform == "linux" and threading.active_count() == 1
     context = multiprocessing.get_context("fork" if can_fork else "spawn")

@@ -15,7 +15,7 @@ from registry_tool.domain.desired import Desired
 from registry_tool.domain.manifest import API_VERSION
 from registry_tool.domain.plan import Action
 from registry_tool.domain.recorded import Recorded, builds_folder
-from registry_tool.domain.records import Build, BuildResult, BuildSpec, Timings
+from registry_tool.domain.records import Build, BuildResult, BuildSpec, BytesMoved, Timings
 from registry_tool.domain.revisions import Revision
 from registry_tool.domain.subjects import ReleaseId, parse_release
 from registry_tool.errors import (
@@ -231,7 +231,7 @@ def build_record(
                     store=store.name,
                     images=built.images if built else (),
                     layers=built.layers if built else (),
-                    bytes=built.bytes if built else BuildSpec.model_fields["bytes"].default,
+                    bytes=built.bytes if built else BytesMoved(),
                     builder=attempt.builder,
                     adopted=built.adopted if built else False,
                     timings=attempt.timings,
