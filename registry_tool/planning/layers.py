@@ -7,7 +7,6 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from registry_tool.domain.plan import Action
 from registry_tool.domain.records import BytesMoved
 from registry_tool.domain.subjects import ReleaseId
-from registry_tool.planning.keys import builder_name
 from registry_tool.planning.state import State
 
 Layers = tuple[tuple[str, int], ...]
@@ -20,11 +19,9 @@ def planned_layers(state: State, release_id: ReleaseId) -> Iterator[tuple[str, i
     What an engine builds is not known before it is built, and neither is what the files of a
     template become on a base whose directories are symbolic links.
     """
-    for layer in state.desired.locks[release_id].manifest.spec.layers:
-        yield layer.digest, layer.size
     rendered = state.keys.rendered(release_id)
-    if builder_name(state.desired.registry.manifest, rendered) != "native":
-        return
+    for layer in rendered.payload(state.desired.locks[release_id].manifest.spec):
+        yield layer.digest, layer.size
     files = rendered.files_layer
     if files is not None:
         yield files.digest, files.size

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planning_world import HEAD, World
+from planning_world import HEAD, World, sha256
 
 from registry_tool.builders.native_layers import files_layer
 from registry_tool.domain.desired import Located
@@ -293,6 +293,16 @@ def test_the_plan_knows_the_layer_of_the_templates_files(world: World) -> None:
     )
     world.lock(weights="other")
     assert planned(world).actions[0].bytes.reuse == layer.size
+
+
+def test_what_a_dockerfile_consumes_is_not_put_into_the_image(world: World) -> None:
+    world.template(dockerfile={}, files={"Dockerfile.j2": "FROM scratch\nCOPY wheels/ /\n"})
+    release = world.locked()
+    spec = world.locks[release].manifest.spec.model_dump(mode="json")
+    wheel = {"path": "a.whl", "role": "wheel", "size": 9, "sha256": sha256("wheel")}
+    layer = {"digest": f"sha256:{sha256('wheels')}", "size": 3072, "files": ["a.whl"]}
+    world.lock(release, files=[wheel, *spec["files"]], layers=[*spec["layers"], layer])
+    assert planned(world).actions[0].bytes.upload == 2048 + 6656
 
 
 def test_layers_of_pruned_builds_are_gone(world: World) -> None:
