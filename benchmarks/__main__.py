@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: run all benchmarks beside their peers and write benchmarks/results/."""
+"""`python -m benchmarks [NAME…]`: run benchmarks beside their peers and write benchmarks/results/."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import manifest_speed, timing
+from benchmarks import manifest_speed, timing, weights_speed
 
 RESULTS = Path(__file__).parent / "results"
+NAMES = ("manifests", "weights")
 
 
 def table(title: str, rows: list[timing.Measured], pairs: list[tuple[str, str]]) -> str:
@@ -32,26 +33,47 @@ def table(title: str, rows: list[timing.Measured], pairs: list[tuple[str, str]])
     return "\n".join(lines)
 
 
+def manifests(options: argparse.Namespace) -> str:
+    """Validating and planning."""
+    rows = manifest_speed.measure(options.manifests, options.rounds)
+    names = [row.name for row in rows]
+    pairs = [(names[0], names[1]), (names[3], names[4])]
+    head = f"# Manifests\n\n{_machine()}, {options.rounds} rounds in turn.\n\n"
+    return head + table(f"{options.manifests:,} manifests", rows, pairs)
+
+
+def weights(options: argparse.Namespace) -> str:
+    """Publishing into a registry."""
+    result = weights_speed.measure(options.gib)
+    return f"# Weights\n\n{_machine()}, one round.\n\n{weights_speed.report(result)}"
+
+
+def _machine() -> str:
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    return f"{today}, {os.cpu_count()} processors, Python {platform.python_version()}"
+
+
 def main() -> None:
     """Run and write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--manifests", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--gib", type=float, default=2.0, help="of weights")
     options = parser.parse_args()
-    rows = manifest_speed.measure(options.manifests, options.rounds)
-    names = [row.name for row in rows]
-    text = (
-        f"# Manifests\n\n{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} processors, Python {platform.python_version()}, "
-        f"{options.rounds} rounds in turn.\n\n"
-        + table(
-            f"{options.manifests:,} manifests", rows, [(names[0], names[1]), (names[3], names[4])]
-        )
-    )
+    if unknown := set(options.names) - set(NAMES):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    sides = {
+        "manifests": (f"manifests-{options.manifests}.md", manifests),
+        "weights": ("weights.md", weights),
+    }
     RESULTS.mkdir(exist_ok=True)
-    target = RESULTS / f"manifests-{options.manifests}.md"
-    target.write_text(text)
-    print(text)
-    print(f"written to {target}")
+    for name in options.names or NAMES:
+        file, measure = sides[name]
+        text = measure(options)
+        (RESULTS / file).write_text(text)
+        print(text)
+        print(f"written to {RESULTS / file}")
 
 
 if __name__ == "__main__":
