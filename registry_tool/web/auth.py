@@ -133,8 +133,10 @@ def _challenge(request: Request, detail: str) -> Response:
         return problem_response(
             request, 401, detail, {"WWW-Authenticate": 'ApiKey realm="registry-tool"'}
         )
-    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    login = f"{request.scope.get('root_path', '')}/login?next={quote(here)}"
+    root = _root(request)
+    here = root + route_path(request.scope)
+    here += f"?{request.url.query}" if request.url.query else ""
+    login = f"{root}/login?next={quote(here)}"
     if "hx-request" in request.headers:
         # htmx would put a page that it is redirected to into a part of this one.
         return Response(status_code=401, headers={"HX-Redirect": login})

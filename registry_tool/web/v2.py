@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 
 from registry_tool.errors import StoreProblem
 from registry_tool.oci.descriptors import is_digest
+from registry_tool.web.paths import route_path
 from registry_tool.web.serving import serving_of
 from registry_tool.web.streaming import Content, ContentResponse
 from registry_tool.web.v2_errors import API_VERSION, RegistryProblem, error_response
@@ -131,5 +132,5 @@ def _paged(names: Sequence[str], n: str | None, last: str | None) -> tuple[list[
 def _listed(request: Request, body: dict[str, Any], following: str | None) -> Response:
     headers = dict(API_VERSION)
     if following is not None:
-        headers["Link"] = f'<{request.url.path}?{following}>; rel="next"'
+        headers["Link"] = f'<{route_path(request.scope)}?{following}>; rel="next"'
     return JSONResponse(body, headers=headers)
