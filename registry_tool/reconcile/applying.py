@@ -17,17 +17,16 @@ from registry_tool.domain.desired import Desired
 from registry_tool.domain.plan import Action, Plan
 from registry_tool.domain.recorded import RECORDS_BRANCH, Recorded
 from registry_tool.domain.revisions import Revision
-from registry_tool.errors import EnvironmentProblem, PlanChanged, RepositoryProblem, UsageProblem
+from registry_tool.errors import EnvironmentProblem, PlanChanged
 from registry_tool.planning.planner import plan as make_plan
 from registry_tool.reconcile.building import BuildAttempt, Building, build_record
 from registry_tool.reconcile.deploying import Deploying
 from registry_tool.reconcile.effects import Effects
 from registry_tool.reconcile.outcomes import DONE, ActionOutcome, ApplyReport, Outcome
 from registry_tool.reconcile.recording import Recording
+from registry_tool.reconcile.resolving import resolve_revision
 from registry_tool.reconcile.states import DesiredState, read_desired_at, read_recorded
 from registry_tool.repository.lease import Lease
-from registry_tool.repository.remote import fetch
-from registry_tool.repository.repository import Repository
 
 T = TypeVar("T")
 NOWHERE = Revision("HEAD", "0" * 40)
@@ -87,49 +86,11 @@ class Run:
 
 
 def read(run: Run) -> None:
-    """Fetch from the remote and resolve the revision, which must be the branch's tip or, if allowed, behind it."""
-    repository, options = run.effects.repository, run.options
-    branch = repository.head_branch()
-    if options.remote:
-        tip = fetch(repository, options.remote, branch).branch
-    else:
-        _require_own_records(repository)
-        tip = repository.ref(f"refs/heads/{branch}")
-    if tip is None:
-        raise RepositoryProblem(
-            f'the branch "{branch}" has no commit yet',
-            help="commit the manifests first",
-            code="RT604",
-        )
-    oid = repository.resolve(options.rev) if options.rev else tip
-    if oid != tip:
-        _require_allowed(run, oid, tip, branch)
-    run.revision = Revision(branch, oid)
-
-
-def _require_own_records(repository: Repository) -> None:
-    """Refuse to start or go on with records here when a remote has newer ones: the two could never be joined."""
-    own = repository.ref(RECORDS_BRANCH)
-    for remote in repository.remotes():
-        there = repository.ref(RECORDS_BRANCH.replace("refs/heads", f"refs/remotes/{remote}", 1))
-        if there is not None and (own is None or not repository.is_ancestor(there, own)):
-            raise UsageProblem(
-                f"{remote} has records that are not here: what is done here would not be known there",
-                help=f"apply with --push {remote}, or push and let {remote} reconcile",
-            )
-
-
-def _require_allowed(run: Run, oid: str, tip: str, branch: str) -> None:
-    if not run.effects.repository.is_ancestor(oid, tip):
-        raise UsageProblem(
-            f"{oid[:12]} is not on the branch {branch}, and only that branch is reconciled",
-            help=f"merge it into {branch} first",
-        )
-    if not run.options.allow_old:
-        raise UsageProblem(
-            f"{oid[:12]} is behind the tip of {branch} ({tip[:12]}); applying it would undo newer commits",
-            help="revert with a commit, or say --allow-old",
-        )
+    """Fetch from the remote and resolve the revision."""
+    options = run.options
+    run.revision = resolve_revision(
+        run.effects.repository, options.rev, remote=options.remote, allow_old=options.allow_old
+    )
 
 
 def load(run: Run) -> None:
@@ -158,14 +119,23 @@ def plan(run: Run) -> None:
         run.done = True
         return
     run.lease = run.stack.enter_context(run.effects.acquire_lease())
-    if run.options.remote:
-        fetch(run.effects.repository, run.options.remote, run.revision.ref)
-    if run.effects.repository.ref(RECORDS_BRANCH) != run.recorded.oid:
-        run.recorded = read_recorded(run.effects.repository, cache=run.effects.cache)
-        run.plan = make_plan(run.manifests, run.recorded, head=run.revision.oid)
-        _require_saved_plan(run)
+    _look_again(run)
     _show(run, known(run.plan))
     run.recording = Recording(run.effects, run.lease, run.revision, run.options.remote)
+
+
+def _look_again(run: Run) -> None:
+    """Branch and records may have moved while another had the lease: never undo what it did for a newer tip."""
+    revision = run.revision
+    read(run)
+    if run.revision == revision and run.effects.repository.ref(RECORDS_BRANCH) == run.recorded.oid:
+        return
+    load(run)
+    check(run)
+    run.plan = make_plan(run.manifests, run.recorded, head=run.revision.oid)
+    _require_saved_plan(run)
+    deploying = Deploying(run.effects, run.manifests, run.recorded, run.revision)
+    run.repairs, run.problems = deploying.repairs()
 
 
 def _show(run: Run, shown: Plan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import pytest
 import yaml
 
 from registry_tool.failpoints import ENGINE_FAILPOINTS, FAILPOINTS
+from registry_tool.repository.lease import Lease
+from registry_tool.repository.repository import Repository
 
 if TYPE_CHECKING:
     from conftest import Applied
@@ -98,3 +101,19 @@ def test_two_at_once_publish_each_key_once(applied: Applied, uninterrupted: dict
     assert end_state(applied) == uninterrupted
     assert len(applied.record_files("builds/")) == 2
     assert len(applied.record_files("deployments/")) == 1
+
+
+def test_a_run_that_waited_takes_the_newest_revision(applied: Applied) -> None:
+    command = [sys.executable, "-m", "registry_tool", "apply", "--format", "json"]
+    with Repository.open(applied.path) as repository, Lease.acquire(repository, holder="other"):
+        waiting = subprocess.Popen(
+            command, cwd=applied.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert waiting.stderr is not None
+        assert "other" in waiting.stderr.readline()
+        applied.replace("manifests/deployments/staging/search.yaml", "1.0.0", "1.0.1")
+        newest = applied.commit("Move on")
+    out, err = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0, err
+    assert json.loads(out)["revision"] == f"main@sha1:{newest}"
+    assert applied.json("apply")["results"] == []
