@@ -6,7 +6,7 @@ Responses and exceptions of urllib3 do not leave this module and `registry_conne
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import BinaryIO, NoReturn, cast
@@ -34,12 +34,18 @@ _REDIRECTS = 5
 _REDIRECTING = frozenset({301, 302, 303, 307, 308})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Body:
-    """A body that is produced while it is sent."""
+    """A body that is produced while it is sent, once."""
 
     chunks: Iterable[Chunk]
     size: int
+    sent: bool = False
+    """Whether all of it was taken: an answer may come before that, and end the connection."""
+
+    def __iter__(self) -> Iterator[Chunk]:
+        yield from self.chunks
+        self.sent = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +182,7 @@ class RegistryHttp:
         except HTTPError as problem:
             response.close()
             raise failure(problem, self.host, request.what) from problem
-        if isinstance(request.body, Body) or response.read(1):
-            # The body of the request may not have been sent to its end.
+        if (isinstance(request.body, Body) and not request.body.sent) or response.read(1):
             response.close()
         response.release_conn()
         return data
@@ -202,7 +207,7 @@ class RegistryHttp:
         body: bytes | Iterable[bytes] | None
         if isinstance(request.body, Body):
             # urllib3 sends what supports the buffer protocol, and is typed for bytes only.
-            body = cast("Iterable[bytes]", request.body.chunks)
+            body = cast("Iterable[bytes]", request.body)
             headers["Content-Length"] = str(request.body.size)
             seconds = COMMIT_SECONDS
         else:

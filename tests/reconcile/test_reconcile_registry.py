@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
+import stat
 import subprocess
+import tarfile
 from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import docker
 import pytest
 import yaml
 from services.docker_registry import DockerRegistry
@@ -259,6 +263,41 @@ def test_docker_registry_gets_each_blob_once(
             [*command, f"{name}:{tag}"], check=True, capture_output=True, text=True
         )
         assert seen.stdout.strip().startswith("sha256:")
+
+
+def test_docker_pulls_the_same_files(
+    applied: Applied, docker_registry: DockerRegistry, docker_host: str
+) -> None:
+    into(applied, docker_registry.host).tool("apply")
+    (record, _) = applied.record_files("builds/")
+    (complete, *_) = yaml.safe_load(applied.record(record))["spec"]["images"]
+    image = f"{docker_registry.host}/team/minilm@{complete['digest']}"
+    engine = docker.DockerClient(docker_host)
+    try:
+        engine.images.pull(image)
+        container = engine.api.create_container(image, "/never-run")
+        exported = io.BytesIO(b"".join(engine.api.export(container)))
+        engine.api.remove_container(container)
+        engine.images.remove(image)
+    finally:
+        engine.close()
+    with tarfile.open(fileobj=exported) as archive:
+        files = {
+            member.name: (
+                stat.S_IMODE(member.mode),
+                member.uid,
+                member.gid,
+                archive.extractfile(member),
+            )
+            for member in archive.getmembers()
+            if member.isfile()
+        }
+        read = {name: file.read() for name, (*_, file) in files.items() if file is not None}
+    for path in ("model.bin", "config.json"):
+        stored = (applied.storage / "minilm" / path).read_bytes()
+        assert read[f"models/minilm/{path}"] == stored
+        assert files[f"models/minilm/{path}"][:3] == (0o644, 0, 0)
+    assert read["etc/motd"].startswith(b"hello from minilm")
 
 
 def test_another_model_is_mounted_by_docker_registry(
