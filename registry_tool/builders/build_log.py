@@ -9,7 +9,7 @@ from registry_tool.builders.buildkit_trace import Trace, Vertex
 from registry_tool.builders.interface import BuildOrder
 from registry_tool.domain.progress import Progress
 
-_SHOWN = 200
+_SHOWN = 160
 """Characters of a step's name that are shown while it runs; the log has all of it."""
 
 
@@ -93,7 +93,7 @@ class EngineLog(BuildLog):
                 self._steps[output.vertex].output += output.data
 
     def _tell(self, step: _Step) -> None:
-        shown = step.name if len(step.name) <= _SHOWN else step.name[: _SHOWN - 1] + "…"
+        shown = _shown(step.name)
         vertex = step.vertex
         if vertex.started is not None and vertex.completed is None and not step.announced:
             step.announced = True
@@ -109,8 +109,8 @@ class EngineLog(BuildLog):
 
     @property
     def failed_step(self) -> str | None:
-        """The name of the step that failed; None when none did."""
-        return next((step.name for step in self._steps.values() if step.failed), None)
+        """The step that failed, on one line; None when none did."""
+        return next((_shown(step.name) for step in self._steps.values() if step.failed), None)
 
     def _texts(self) -> Iterator[str]:
         """Steps in order; the one that failed last, where everybody looks."""
@@ -121,3 +121,8 @@ class EngineLog(BuildLog):
 
     def __str__(self) -> str:
         return "".join([*self._done, *self._texts()])
+
+
+def _shown(name: str) -> str:
+    line = " ".join(name.split())
+    return line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"

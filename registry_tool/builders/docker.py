@@ -11,7 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
-from registry_tool.builders.assembling import Part, PlatformImage, native_layer, weights_layer
+from registry_tool.builders.assembling import (
+    Part,
+    PlatformImage,
+    native_layer,
+    part_of,
+    weights_layer,
+)
 from registry_tool.builders.build_context import BuildContext
 from registry_tool.builders.build_log import EngineLog
 from registry_tool.builders.buildkit_trace import Trace
@@ -193,7 +199,7 @@ class _Build:
         runtime = transfer.run(image, bases)
         self._uploaded |= runtime.written
         for layer in runtime.image.layers:
-            self._note("runtime", layer.digest, layer.size)
+            self._note(part_of(layer).value, layer.digest, layer.size)
         return runtime.image
 
     def _published(self, layer: NativeLayer | None) -> NativeLayer | None:

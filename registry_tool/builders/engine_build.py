@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,12 @@ from registry_tool.oci.tar import Chunk
 
 _CONNECT_TIMEOUT = 10.0
 _FULL = "no space left on device"
+_PASSING = re.compile(
+    r"failed to create endpoint|resource temporarily unavailable|cannot allocate memory|too many open files"
+    r"|i/o timeout|TLS handshake timeout|connection re(set|fused)|unexpected EOF",
+    re.IGNORECASE,
+)
+"""What the engine, rather than the Dockerfile, may have had for a moment. Output of steps is not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,4 +164,6 @@ def _failure(words: str) -> BuildFailed | EngineProblem:
             help="free some space: docker system df, docker builder prune",
             code="RT611",
         )
+    if _PASSING.search(words):
+        return EngineProblem(f"the engine could not build: {words}", code="RT611", transient=True)
     return BuildFailed(words)

@@ -524,6 +524,7 @@ def test_an_engine_without_buildkit_is_named(
         (lines({"id": "moby.buildkit.trace", "aux": "%%"}), "progress cannot be read", False),
         (lines(trace(b"\x0b")), "progress cannot be read", False),
         (lines(trace(b""), {"error": "write: no space left on device"}), "no space left", False),
+        (lines(trace(b""), {"error": "executor: failed to create endpoint"}), "endpoint", True),
     ],
 )
 def test_an_answer_that_is_no_build_is_the_engines_problem(
