@@ -6,7 +6,6 @@ the section that they had, so that an error in one of them never removes it from
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -14,14 +13,13 @@ from typing import Any
 import yaml
 
 from registry_tool.deployers.interface import ServiceSpec, secret_variable
+from registry_tool.deployers.yaml_text import dump
 from registry_tool.domain.deployment import Healthcheck, Port, Resources, Volume
 from registry_tool.domain.environment import Environment
 from registry_tool.domain.quantities import memory_bytes
 
 FILE_NAME = "compose.yaml"
 _HEADER = "# Written by registry-tool; do not edit. The manifests decide what is here.\n"
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*", re.ASCII)
-_NOT_PLAIN = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 Section = dict[str, Any]
 """A mapping of the Compose file, in the file's own words."""
@@ -56,8 +54,7 @@ def render(
         document["networks"] = {"default": {"name": network, "external": True}}
     document |= _volumes(sections)
     document |= _secrets(environment.metadata.name, sections)
-    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**16)
-    return {FILE_NAME: (_HEADER + text).encode()}
+    return {FILE_NAME: (_HEADER + dump(document)).encode()}
 
 
 def _kept_sections(previous: bytes | None, keep: Collection[str]) -> dict[str, Section]:
@@ -212,32 +209,3 @@ def _secrets(environment: str, sections: Mapping[str, Section]) -> Section:
             name: {"environment": secret_variable(environment, name)} for name in sorted(names)
         }
     }
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes every text in double quotes: YAML 1.1 and 1.2 disagree on too many plain ones."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        del indentless
-        super().increase_indent(flow, False)
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
-
-
-def _mapping(dumper: yaml.SafeDumper, mapping: Mapping[str, Any]) -> yaml.MappingNode:
-    node = dumper.represent_mapping(
-        "tag:yaml.org,2002:map", mapping.items(), flow_style=not mapping
-    )
-    for key, _ in node.value:
-        if _PLAIN_KEY.fullmatch(key.value) and key.value.lower() not in _NOT_PLAIN:
-            key.style = None
-    return node
-
-
-_Dumper.add_representer(str, _text)
-_Dumper.add_representer(dict, _mapping)

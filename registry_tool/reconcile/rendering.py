@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from registry_tool.deployers import compose
+from registry_tool.deployers import compose, kubernetes
 from registry_tool.deployers.interface import ServiceSpec
 from registry_tool.domain.desired import Desired
 from registry_tool.domain.environment import Environment, TargetType
@@ -20,6 +20,7 @@ Render = Callable[
 
 RENDERERS: Mapping[TargetType, Render] = {
     TargetType.COMPOSE: compose.render_files,
+    TargetType.KUBERNETES: kubernetes.render_files,
 }
 """Targets whose deployer renders files for another engine."""
 

@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 else:
     Applied = Any
 
+CLUSTER = """\
+apiVersion: registry-tool/v1
+kind: Environment
+metadata:
+  name: cluster
+spec:
+  target:
+    type: kubernetes
+    namespace: models
+"""
+
 
 def build_records(applied: Applied, release: str) -> list[Any]:
     return [
@@ -265,3 +276,20 @@ def test_other_tools_read_the_images(applied: Applied, command: str, tmp_path: P
     subprocess.run(
         [command, "copy", source, f"dir:{tmp_path / 'copied'}"], check=True, capture_output=True
     )
+
+
+def test_a_kubernetes_environment_is_rendered_file_by_file(applied: Applied) -> None:
+    applied.write("manifests/environments/cluster.yaml", CLUSTER)
+    for name in ("search", "other"):
+        applied.deployment("cluster", name, "minilm", "1.0.0")
+    applied.commit("Deploy to a cluster")
+    applied.tool("apply")
+    files = applied.git("ls-tree", "--name-only", "deploy/cluster").split()
+    assert files == ["other.yaml", "search.yaml"]
+    assert 'namespace: "models"' in applied.git("show", "deploy/cluster:search.yaml")
+    (path,) = applied.record_files("deployments/cluster/search/")
+    assert yaml.safe_load(applied.record(path))["spec"]["result"] == "delegated"
+    (applied.path / "manifests/deployments/cluster/other.yaml").unlink()
+    applied.commit("Remove one")
+    applied.tool("apply")
+    assert applied.git("ls-tree", "--name-only", "deploy/cluster").split() == ["search.yaml"]
