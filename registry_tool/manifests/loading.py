@@ -7,24 +7,24 @@ blob, its manifest as JSON. So an unchanged repository costs a few look-ups, and
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from registry_tool.domain.desired import Desired
 from registry_tool.domain.diagnostics import Diagnostic, Finding
-from registry_tool.domain.kinds import MANIFESTS_FOLDER, TEMPLATES_FOLDER
+from registry_tool.domain.kinds import TEMPLATES_FOLDER
 from registry_tool.manifests.batch import check_all, without_collection
+from registry_tool.manifests.files import Files, sort_out
 from registry_tool.manifests.fingerprint import fingerprint
 from registry_tool.manifests.identity import Identity
 from registry_tool.manifests.inventory import Inventory, LazyPaths
 from registry_tool.manifests.locating import START, locate
 from registry_tool.manifests.runs import Summary, cache_key, split
 from registry_tool.manifests.shelf import LazyFiles, LazyManifests, LazyTemplates, Shelf
-from registry_tool.manifests.source import REGULAR_MODES, Cache, EntryLike, Source
+from registry_tool.manifests.source import Cache, EntryLike, Source
 from registry_tool.manifests.validating import Invalid, Valid
 
-YAML_ENDINGS = (".yaml", ".yml")
 _MODES = {"120000": "a symbolic link", "160000": "a submodule", "040000": "a directory"}
 
 
@@ -46,61 +46,31 @@ class Loaded:
     """The file of every subject."""
     inventory: Inventory
     """Which manifests there are, and where."""
+    shelf: Shelf
+    """Manifests that were made already."""
 
 
-def manifest_entries(entries: Iterable[EntryLike]) -> Sequence[EntryLike]:
-    """Those of a source's entries that are read as manifests."""
-    return _sort_out(entries).manifests
-
-
-def load(source: Source, cache: Cache | None = None, *, jobs: int = 1) -> Loaded:
+def load(
+    source: Source, cache: Cache | None = None, *, jobs: int = 1, beside: Loaded | None = None
+) -> Loaded:
     """Load all manifests. `jobs` is the number of processes that may parse; the result does not depend on it.
 
-    The manifests are made when they are looked at, from `source` or `cache`, which must stay open meanwhile.
+    The manifests are made when they are looked at, from `source` or `cache`, which must stay open meanwhile. What the
+    state `beside` has, too, is made once for both.
     """
     with without_collection():
-        return _Load(source, cache, jobs).run()
-
-
-@dataclass
-class _Files:
-    """The entries of a source by what they are for."""
-
-    manifests: list[EntryLike] = field(default_factory=list)
-    beside: dict[str, dict[str, EntryLike]] = field(default_factory=dict)
-    """Files of template folders, by folder and by path in it."""
-    irregular: list[EntryLike] = field(default_factory=list)
-
-
-def _sort_out(entries: Iterable[EntryLike]) -> _Files:
-    files = _Files()
-    for entry in entries:
-        path = entry.path
-        if entry.mode not in REGULAR_MODES:
-            files.irregular.append(entry)
-        elif path.startswith(f"{MANIFESTS_FOLDER}/"):
-            if path.endswith(YAML_ENDINGS):
-                files.manifests.append(entry)
-        elif path.startswith(f"{TEMPLATES_FOLDER}/"):
-            _, folder, *rest = path.split("/", 2)
-            if (rest and rest[0] in {"template.yaml", "template.yml"}) or (
-                not rest and path.endswith(YAML_ENDINGS)
-            ):
-                files.manifests.append(entry)
-            elif rest:
-                files.beside.setdefault(folder, {})[rest[0]] = entry
-    return files
+        return _Load(source, cache, jobs, beside.shelf if beside is not None else None).run()
 
 
 class _Load:
     """One run of `load`."""
 
-    def __init__(self, source: Source, cache: Cache | None, jobs: int) -> None:
+    def __init__(self, source: Source, cache: Cache | None, jobs: int, other: Shelf | None) -> None:
         self._source = source
         self._cache = cache
         self._jobs = jobs
         self._fingerprint = fingerprint()
-        self._shelf = Shelf(source, cache, self._fingerprint)
+        self._shelf = Shelf(source, cache, self._fingerprint, other)
         self._inventory = Inventory()
         self._diagnostics: list[Diagnostic] = []
         self._held: set[str] = set()
@@ -108,7 +78,7 @@ class _Load:
         self._new: dict[str, bytes] = {}
 
     def run(self) -> Loaded:
-        files = _sort_out(self._source.entries())
+        files = sort_out(self._source.entries())
         self._read(files.manifests)
         if self._cache is not None and self._new:
             self._cache.put_many(self._new)
@@ -123,6 +93,7 @@ class _Load:
             self._refused,
             LazyPaths(self._inventory),
             self._inventory,
+            self._shelf,
         )
 
     # --- reading -------------------------------------------------------------------------------
@@ -248,7 +219,7 @@ class _Load:
 
     # --- the result ----------------------------------------------------------------------------
 
-    def _desired(self, files: _Files) -> Desired | None:
+    def _desired(self, files: Files) -> Desired | None:
         places = self._inventory.places
         registries: Mapping[str, Any] = LazyManifests("Registry", places["Registry"], self._shelf)
         if not registries:
@@ -264,7 +235,7 @@ class _Load:
         )
         return Desired(registries[next(iter(registries))], templates=templates, **made)
 
-    def _beside(self, place: EntryLike, files: _Files) -> LazyFiles:
+    def _beside(self, place: EntryLike, files: Files) -> LazyFiles:
         """The files of a template's folder; a template elsewhere has none."""
         parts = place.path.split("/")
         own = len(parts) == 3 and parts[0] == TEMPLATES_FOLDER

@@ -21,12 +21,19 @@ M_co = TypeVar("M_co", bound=Manifest, covariant=True)
 class Shelf:
     """Gives the manifests of one load, from memory, from the cache, or by reading the file again."""
 
-    def __init__(self, source: Source, cache: Cache | None, fingerprint: str) -> None:
+    def __init__(
+        self,
+        source: Source,
+        cache: Cache | None,
+        fingerprint: str,
+        other: Shelf | None = None,
+    ) -> None:
         self._source = source
         self._cache = cache
         self._fingerprint = fingerprint
-        self._made: dict[str, Manifest] = {}
-        self._bodies: dict[str, bytes] = {}
+        # Equal blobs are equal manifests, whichever state they are of.
+        self._made: dict[str, Manifest] = other._made if other is not None else {}
+        self._bodies: dict[str, bytes] = other._bodies if other is not None else {}
 
     def keep(self, oid: str, manifest: Manifest) -> None:
         """Remember a manifest that has just been made."""

@@ -58,7 +58,9 @@ def read_desired(
     A base that is itself broken only takes part as far as it can be read.
     """
     loaded = load(source, cache, jobs=jobs)
-    before = load(base, cache, jobs=jobs).desired if base is not None else None
+    before = None
+    if base is not None:
+        before = load(base, cache, jobs=jobs, beside=loaded).desired
     diagnostics = loaded.diagnostics
     held = loaded.held
     if loaded.desired is not None:

@@ -2,46 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from registry_tool.domain.diagnostics import Diagnostic, Severity
 from registry_tool.errors import InvalidManifests, RepositoryProblem
-from registry_tool.manifests.loading import load, manifest_entries
-from registry_tool.manifests.source import REGULAR_MODES, Cache, EntryLike, Source
-from registry_tool.planning.checks.context import SUGGESTIONS
+from registry_tool.manifests.loading import load
+from registry_tool.manifests.source import Cache, EntryLike, Source
 from registry_tool.reconcile.incremental.grouping import (
-    ENVIRONMENTS,
     EVERYONE,
     EXCLUSIVE,
     Filed,
     SliceSource,
     by_group,
     file_all,
-    is_everyones,
     is_shared,
     is_whole,
 )
 from registry_tool.reconcile.incremental.memory import Memory, Rows, Standing
+from registry_tool.reconcile.incremental.reach import (
+    MOST_FILES,
+    Unlimited,
+    closure,
+    exclusive,
+    growth,
+    is_far_reaching,
+    is_too_much,
+    require_limited,
+)
 from registry_tool.reconcile.states import DesiredState, read_desired
 from registry_tool.repository.differences import FileChange, TreeState, differences
 
 if TYPE_CHECKING:
     from registry_tool.domain.desired import Desired
     from registry_tool.repository.repository import Repository
-
-MOST_FILES = 5000
-"""Beyond this many files in affected groups, everything is done anew."""
-MOST_DIAGNOSTICS = 1000
-"""Beyond this many nothing is remembered."""
-MOST_UNKNOWN = SUGGESTIONS // 2
-"""Only so many references that lead nowhere: checks limit for how many they suggest a name."""
-_UNKNOWN = frozenset(("RT210", "RT211", "RT212", "RT214"))
-_FAR_REACHING = frozenset(("RT214", "RT307"))
-"""What these say depends on all models, or on all releases."""
-
 
 _NAMES = f"{EXCLUSIVE}deployment/"
 
@@ -85,10 +81,6 @@ class Checked:
         if self.full is not None:
             return self.full.desired
         return load(self.source, self.cache).desired
-
-
-class Unlimited(Exception):
-    """A change might reach further than its groups."""
 
 
 def check_state(
@@ -154,7 +146,7 @@ class _Run:
     def _remember(self, rows: Rows, result: Checked) -> None:
         state = result.full
         rows.clear()
-        if state is None or _is_too_much(result.diagnostics):
+        if state is None or is_too_much(result.diagnostics):
             return
         try:
             filed = file_all(state.loaded, self._source.entries())
@@ -198,10 +190,10 @@ class _Run:
             return
         groups = set(standing.compared) | self._changed(rows, changes)
         compared = self._compared(rows)
-        affected = _closure(rows, groups | compared)
+        affected = closure(rows, groups | compared)
         state, files = self._check(rows, affected)
         found = self._merged(rows, state, files, affected)
-        checked = standing.checked + _count(changes)
+        checked = standing.checked + growth(changes)
         rows.set_diagnostics(found)
         rows.add_stale(affected)
         self._settle(rows, checked, found)
@@ -214,22 +206,22 @@ class _Run:
 
     def _changed(self, rows: Rows, changes: Sequence[FileChange]) -> set[str]:
         """The groups of changed files, before and after; their rows are brought up to date."""
-        _require_limited(changes)
+        require_limited(changes)
         paths = [change.path for change in changes]
         groups = set(rows.groups_of(paths).values())
-        keys = _exclusive(rows.claims_of(paths))
+        keys = exclusive(rows.claims_of(paths))
         # A deployment that is no longer declared has no group, and is planned for all the same.
         rows.add_stale([key.removeprefix(EXCLUSIVE) for key in keys if key.startswith(_NAMES)])
         after = self._file(rows, [one.after for one in changes])
         rows.remove_files(paths)
         rows.add_files(after)
-        keys |= _exclusive(key for one in after for key in one.claims)
+        keys |= exclusive(key for one in after for key in one.claims)
         return groups | {one.group for one in after} | rows.claimants(keys)
 
     def _compared(self, rows: Rows) -> set[str]:
         """The groups in which the state and its base differ."""
         lately = self._lately
-        _require_limited(lately)
+        require_limited(lately)
         groups = set(rows.groups_of([change.path for change in lately]).values())
         before = self._file(rows, [one.before for one in lately])
         return groups | {one.group for one in before}
@@ -287,46 +279,6 @@ class _Run:
         } | new
         for one in (old, found):
             listed = [diagnostic for group in one.values() for diagnostic in group]
-            if _is_too_much(listed) or any(entry.code in _FAR_REACHING for entry in listed):
+            if is_too_much(listed) or is_far_reaching(listed):
                 raise Unlimited
         return found
-
-
-def _is_too_much(diagnostics: Sequence[Diagnostic]) -> bool:
-    unknown = sum(one.code in _UNKNOWN for one in diagnostics)
-    return len(diagnostics) > MOST_DIAGNOSTICS or unknown > MOST_UNKNOWN
-
-
-def _require_limited(changes: Sequence[FileChange]) -> None:
-    """Raise Unlimited when a path or a mode alone says that everything may be affected."""
-    if len(changes) > MOST_FILES:
-        raise Unlimited
-    for change in changes:
-        sides = [entry for entry in (change.before, change.after) if entry is not None]
-        if is_everyones(change.path) or any(one.mode not in REGULAR_MODES for one in sides):
-            raise Unlimited
-
-
-def _closure(rows: Rows, groups: set[str]) -> set[str]:
-    """The groups with all that share an environment that changed, a port or a name."""
-    if EVERYONE in groups:
-        raise Unlimited
-    affected = set(groups)
-    affected |= rows.claimants([one for one in groups if one.startswith(ENVIRONMENTS)])
-    pending = affected
-    while pending:
-        found = rows.claimants(rows.exclusive_to(pending))
-        pending = found - affected
-        affected |= found
-    return affected
-
-
-def _exclusive(keys: Iterable[str]) -> set[str]:
-    return {key for key in keys if key.startswith(EXCLUSIVE)}
-
-
-def _count(changes: Sequence[FileChange]) -> int:
-    """By how many the number of manifest files has grown."""
-    before = [change.before for change in changes if change.before is not None]
-    after = [change.after for change in changes if change.after is not None]
-    return len(manifest_entries(after)) - len(manifest_entries(before))

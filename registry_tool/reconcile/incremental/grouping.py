@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from registry_tool.domain.deployment import Deployment
 from registry_tool.domain.diagnostics import Diagnostic
 from registry_tool.domain.kinds import TEMPLATES_FOLDER
+from registry_tool.manifests.files import sort_out
 from registry_tool.manifests.identity import Identity
 from registry_tool.manifests.inventory import identity_of_key
-from registry_tool.manifests.loading import Loaded, manifest_entries
+from registry_tool.manifests.loading import Loaded
 from registry_tool.manifests.source import EntryLike, Source
 
 EVERYONE = "everyone"
@@ -73,7 +74,7 @@ def file_all(loaded: Loaded, entries: Iterable[EntryLike]) -> list[Filed] | None
         groups[located.path] = f"model/{located.manifest.spec.model}"
         claims[located.path] = _claims(located.manifest)
     filed = []
-    manifests = manifest_entries(entries)
+    manifests = sort_out(entries).manifests
     for entry in entries:
         if is_everyones(entry.path):
             filed.append(Filed(entry, EVERYONE))

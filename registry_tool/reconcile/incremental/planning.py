@@ -13,13 +13,7 @@ from registry_tool.manifests.loading import load
 from registry_tool.manifests.records import load_recorded
 from registry_tool.planning.planner import Decision, assemble, decide
 from registry_tool.planning.state import State
-from registry_tool.reconcile.incremental.checking import (
-    MOST_FILES,
-    Checked,
-    StateSource,
-    Unlimited,
-    memory_of,
-)
+from registry_tool.reconcile.incremental.checking import Checked, StateSource, memory_of
 from registry_tool.reconcile.incremental.grouping import (
     ENVIRONMENTS,
     EVERYONE,
@@ -27,6 +21,7 @@ from registry_tool.reconcile.incremental.grouping import (
     SliceSource,
 )
 from registry_tool.reconcile.incremental.memory import Rows
+from registry_tool.reconcile.incremental.reach import MOST_FILES, Unlimited
 
 if TYPE_CHECKING:
     from registry_tool.manifests.source import Cache
