@@ -10,11 +10,13 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from registry_tool.web.api.routes import router as api_router
+from registry_tool.web.api.schemas import component_schemas
 from registry_tool.web.api.system import health_router
 from registry_tool.web.auth import Authentication, Gate
 from registry_tool.web.auth import router as auth_router
@@ -31,15 +33,24 @@ from registry_tool.web.serving import Serving
 from registry_tool.web.storage_usage import StoreScan
 from registry_tool.web.v2 import router as v2_router
 
-Application = FastAPI
-"""For annotations outside of this package."""
 STATIC_FOLDER = Path(__file__).with_name("static")
 
 
-def create_app(context: WebContext) -> FastAPI:
+class Application(FastAPI):
+    """With the schemas of items in its OpenAPI document."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document, made when it is first asked for."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            document["components"]["schemas"].update(component_schemas())
+        return super().openapi()
+
+
+def create_app(context: WebContext) -> Application:
     """The application; the catalog of the tip is there when its lifespan has begun."""
     serving = Serving(context)
-    app = FastAPI(
+    app = Application(
         title="registry-tool",
         version=context.version,
         summary="Read-only index of a model registry that lives in Git",

@@ -8,6 +8,7 @@ from typing import Any
 from registry_tool.catalog.kinds import Kind
 from registry_tool.catalog.listing import DEFAULT_LIMIT, MAX_LIMIT
 from registry_tool.web.api.examples import EXAMPLES
+from registry_tool.web.api.schemas import item_reference
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -51,11 +52,6 @@ _HEADERS = {
 }
 
 
-def item_schema(kind: str) -> dict[str, Any]:
-    """An item of a kind. Fields may be added."""
-    return {"type": "object", "title": f"Item of {kind}", "additionalProperties": True}
-
-
 def json_response(description: str, schema: dict[str, Any], example: Any) -> dict[str, Any]:
     """A response that follows from a catalog."""
     return {
@@ -69,7 +65,7 @@ def item_responses(kind: str) -> Responses:
     """Of a route that shows one item."""
     example = EXAMPLES.get(kind, {})
     return {
-        200: json_response("The item", item_schema(kind), example),
+        200: json_response("The item", item_reference(kind), example),
         **NOT_MODIFIED,
         **UNKNOWN,
         **UNFIT,
@@ -88,7 +84,7 @@ def list_responses(kind: Kind) -> Responses:
         "facets": {facet: [{"value": "example", "count": 1}]} if facet else {},
     }
     return {
-        200: json_response("A part of the list", list_schema(item_schema(kind.name)), example),
+        200: json_response("A part of the list", list_schema(item_reference(kind.name)), example),
         **NOT_MODIFIED,
         **UNKNOWN,
         **UNFIT,
