@@ -149,6 +149,8 @@ class Engine:
 
         api = self.api
         with translated(f"pulling {repository}@{digest}"):
+            # Somebody may have logged in since the engine was connected.
+            api.reload_config()
             try:
                 yield from api.pull(
                     repository, tag=digest, platform=platform, stream=True, decode=True

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
+import os
+import signal
 import subprocess
+import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +24,7 @@ from native_orders import (
     layer,
     unpack,
 )
-from services.docker_registry import DockerRegistry
+from services.docker_registry import PASSWORD, USER, DockerRegistry
 
 from registry_tool.builders.interface import BuiltRelease
 from registry_tool.errors import BuildFailed, ContentMismatch, EngineProblem, LeaseLost
@@ -39,11 +45,15 @@ class Pushed:
 
 @pytest.fixture
 def pushed(docker_client: Any, docker_registry: DockerRegistry) -> Pushed:
-    name = f"{docker_registry.host}/bases/tiny"
+    return push_base(docker_client, docker_registry)
+
+
+def push_base(docker_client: Any, registry: DockerRegistry, **login: Any) -> Pushed:
+    name = f"{registry.host}/bases/tiny"
     files = {"Dockerfile": b"FROM scratch\nCOPY base.txt /\n", "base.txt": b"from the base"}
     context = layer({path: Entry(content=content) for path, content in files.items()})
     docker_client.images.build(fileobj=io.BytesIO(context), custom_context=True, tag=f"{name}:1")
-    docker_client.images.push(name, tag="1")
+    docker_client.images.push(name, tag="1", **login)
     pinned = docker_client.images.get(f"{name}:1").attrs["RepoDigests"]
     (digest,) = (text.split("@")[1] for text in pinned if text.startswith(name))
     docker_client.images.remove(f"{name}:1")
@@ -370,3 +380,59 @@ def test_a_recipe_without_a_base_is_what_it_is_without_an_engine(stocked: Docker
 
     elsewhere = LayoutStore(stocked.path / "other-store")
     assert built.images == stocked.build(order, store=elsewhere).images
+
+
+# --- Kills and logins -----------------------------------------------------------------------------
+
+KILLED = """
+import sys
+from pathlib import Path
+from docker_orders import FILES, DockerWorkshop
+
+workshop = DockerWorkshop(Path(sys.argv[1]), FILES)
+workshop.run(workshop.dockerfile("FROM scratch\\nCOPY code/ /app/\\nCOPY config/ /etc/app/\\n"))
+"""
+
+
+@pytest.mark.parametrize("failpoint", ["blob-written:1", "layer-streaming:1", "blobs-published"])
+def test_a_killed_build_is_finished_by_the_next(
+    docker_workshop: DockerWorkshop, docker_client: Any, failpoint: str
+) -> None:
+    def run(**environment: str) -> int:
+        command = [sys.executable, "-c", KILLED, str(docker_workshop.path)]
+        paths = {"PYTHONPATH": str(Path(__file__).parent), **environment}
+        return subprocess.run(command, env=os.environ | paths, check=False).returncode
+
+    assert run(REGISTRY_TOOL_FAILPOINT=failpoint) == -signal.SIGKILL
+    assert docker_workshop.store.tags("minilm") == {}
+    assert run() == 0
+
+    assert set(docker_workshop.store.tags("minilm")) >= {"1.0.0", "runtime-1.0.0", "weights-1.0.0"}
+    tree = unpack(docker_workshop.store, "minilm", "1.0.0")
+    assert tree["etc/app/config.json"].content == FILES["config.json"]
+    assert tree["models/minilm/model.safetensors"].content == FILES["model.safetensors"]
+    key = next(tag for tag in docker_workshop.store.tags("minilm") if tag.startswith("build-"))
+    left = f"registry-tool/build:{key.removeprefix('build-')}-linux-amd64"
+    assert left not in [tag for image in docker_client.images.list() for tag in image.tags]
+    assert docker_client.containers.list(all=True, filters={"name": f"{key[6:]}-linux"}) == []
+
+
+def test_a_base_is_pulled_with_the_logins_of_the_docker_configuration(
+    docker_workshop: DockerWorkshop, docker_client: Any, private_registry: DockerRegistry
+) -> None:
+    login = {"username": USER, "password": PASSWORD}
+    base = push_base(docker_client, private_registry, auth_config=login)
+    order = docker_workshop.dockerfile("FROM {base}\n", base=base.digest, reference=base.reference)
+    with pytest.raises(EngineProblem, match="no basic auth credentials") as caught:
+        docker_workshop.run(order)
+    assert "docker login" in (caught.value.help or "")
+
+    token = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    configuration = Path.home() / ".docker" / "config.json"
+    configuration.parent.mkdir()
+    configuration.write_text(json.dumps({"auths": {private_registry.host: {"auth": token}}}))
+    docker_workshop.run(order)
+
+    assert files_of(unpack(docker_workshop.store, "minilm", "1.0.0"))["base.txt"] == (
+        b"from the base"
+    )

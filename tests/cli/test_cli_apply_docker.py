@@ -1,0 +1,86 @@
+"""`apply` with a template that an engine builds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from registries import RegistryFolder
+
+TEMPLATE = """\
+apiVersion: registry-tool/v1
+kind: BuildTemplate
+metadata: {name: weights}
+spec:
+  dockerfile: {file: Dockerfile.j2}
+"""
+BUILT = "FROM scratch\nCOPY config/ /etc/app/\n"
+
+pytestmark = pytest.mark.xdist_group("engine")
+
+
+@pytest.fixture
+def docker_registry_folder(
+    registry: RegistryFolder, docker_host: str, monkeypatch: pytest.MonkeyPatch
+) -> RegistryFolder:
+    monkeypatch.setenv("DOCKER_HOST", docker_host)
+    (registry.storage / "minilm" / "config.json").write_text("{}")
+    registry.write("build_templates/weights/template.yaml", TEMPLATE)
+    registry.write("build_templates/weights/Dockerfile.j2", BUILT)
+    return registry
+
+
+def test_an_engine_builds_and_the_log_is_kept(
+    cli: Callable[..., Any], docker_registry_folder: RegistryFolder
+) -> None:
+    cli("lock", "minilm/1.0.0")
+    docker_registry_folder.commit()
+
+    ran = cli("apply")
+
+    assert ran.code == 0, ran.err
+    assert "created: release/minilm/1.0.0/none" in ran.out
+    assert "minilm/1.0.0/none: [1/1] COPY config/ /etc/app/" in ran.err
+    log = cli("log", "minilm/1.0.0").out
+    assert "[1/1] COPY config/ /etc/app/" in log
+    assert "engine: Docker" in log
+
+
+def test_a_failed_step_is_recorded_and_not_tried_again(
+    cli: Callable[..., Any], docker_registry_folder: RegistryFolder
+) -> None:
+    path = "build_templates/weights/Dockerfile.j2"
+    docker_registry_folder.write(path, BUILT + "COPY nothing-there /x\n")
+    cli("lock", "minilm/1.0.0")
+    docker_registry_folder.commit()
+
+    ran = cli("apply")
+
+    assert ran.code == 1
+    assert "failed: release/minilm/1.0.0/none  [2/2] COPY nothing-there /x" in ran.out
+    assert "nothing-there" in cli("log", "minilm/1.0.0").out
+    again = cli("apply")
+    assert "to build" not in again.out or "0 to build" in again.out
+
+    docker_registry_folder.write(path, BUILT)
+    docker_registry_folder.commit()
+    assert cli("apply").code == 0
+
+
+def test_without_an_engine_nothing_is_recorded(
+    cli: Callable[..., Any],
+    docker_registry_folder: RegistryFolder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cli("lock", "minilm/1.0.0")
+    docker_registry_folder.commit()
+    address = "unix:///nowhere/docker.sock"
+    with monkeypatch.context() as away:
+        away.setenv("DOCKER_HOST", address)
+        ran = cli("apply")
+    assert ran.code == 3
+    assert f"there is no container engine at {address}" in ran.err
+    assert "DOCKER_HOST" in ran.err
+
+    assert cli("apply").code == 0
