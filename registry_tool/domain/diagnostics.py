@@ -175,4 +175,5 @@ CODES: dict[str, str] = {
     "RT609": "Git is too old or missing",
     "RT610": "a program or permission is missing",
     "RT611": "the container engine cannot be used",
+    "RT612": "a host or secret is not granted",
 }

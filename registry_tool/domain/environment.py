@@ -35,7 +35,7 @@ class Target(Frozen):
     ) = None
     """A Docker context, or a host that the operator granted; never an address."""
     namespace: DnsLabel | None = None
-    """The Kubernetes namespace."""
+    """The Kubernetes namespace; in a Swarm, the `namespace` label of the nodes to use."""
     network: (
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
         | None
