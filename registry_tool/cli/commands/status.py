@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 def status_command(app: App, environment: str | None, output: str) -> None:
     """Show what runs where: recorded releases, and what is about to change.
 
-    Reads the manifests at HEAD, the records and the rendered branches; asks no engine.
+    Reads the manifests at HEAD and the records. Where the reconciler runs, it also looks at rendered
+    branches and engines.
     """
     from registry_tool.cli.finding import require_environment
     from registry_tool.cli.formats.json import document
