@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry_tool.cli.locking import location_of, require_lock_may_change, storage_of
+from registry_tool.cli.locking import (
+    Relocked,
+    known_files,
+    location_of,
+    relock,
+    require_lock_may_change,
+    storage_of,
+)
 from registry_tool.domain.globs import matches
 from registry_tool.domain.release import Stage
 from registry_tool.domain.storage import locked_path_problem, normal_storage_path
-from registry_tool.errors import ActionFailed, UsageProblem
+from registry_tool.errors import ActionFailed, ContentMismatch, UsageProblem
+from registry_tool.storage.stored_file import StoredFile
 
 if TYPE_CHECKING:
     from registry_tool.cli.app import App
@@ -57,9 +66,7 @@ class ReleaseFiles:
 
     @cached_property
     def _paths(self) -> frozenset[str]:
-        """What is in storage now; nothing when the folder does not exist yet."""
-        if self.location.startswith("/") and not Path(self.location).exists():
-            return frozenset()
+        """What is in storage now."""
         return frozenset(file.path for file in self.storage.files(self.location, lambda _: True))
 
     def require_writable(self, path: str, *, replace: bool) -> None:
@@ -71,12 +78,14 @@ class ReleaseFiles:
                 f"{path} would not belong to {self._release.id}: its spec.artifacts leave it out",
                 help=f"add it to spec.artifacts.include of {self._release.id}, or choose --to PATH",
             )
-        if not replace and path in self._paths:
+        there = isinstance(self.storage.find(self.location, path), StoredFile)
+        if not replace and there:
             raise ActionFailed(
                 f"{self.location}/{path} exists already, and add never overwrites",
-                help="registry-tool artifact update replaces it",
+                help="registry-tool artifact update replaces it, and registry-tool lock"
+                f" {self._release.id} takes it as it is",
             )
-        if replace and path not in self._paths:
+        if replace and not there:
             raise ActionFailed(
                 f"{self.location}/{path} does not exist",
                 help="registry-tool artifact add writes a new file",
@@ -104,20 +113,47 @@ class ReleaseFiles:
                 help="add the new files first, or delete the release's manifests",
             )
 
-    def copy(self, path: str, file: Path) -> None:
-        """Copy a local file, with progress."""
+    def copy(self, path: str, file: Path, *, replace: bool) -> str:
+        """Copy a local file, with progress; the sha256 of what was copied."""
         progress, task = self._app.progress, f"copy {path}"
-        progress.start(task, f"Copying {path}", file.stat().st_size)
+        size = file.stat().st_size
+        digest = hashlib.sha256()
+
+        def chunks() -> Iterator[bytes]:
+            with file.open("rb") as stream:
+                while chunk := stream.read(_CHUNK):
+                    digest.update(chunk)
+                    progress.advance(task, len(chunk))
+                    yield chunk
+
+        progress.start(task, f"Copying {path}", size)
         try:
-            self.storage.write(self.location, path, self._chunks(file, task))
+            self.storage.write(self.location, path, chunks(), size=size, replace=replace)
         finally:
             progress.finish(task)
+        return digest.hexdigest()
 
-    def _chunks(self, file: Path, task: str) -> Iterator[bytes]:
-        with file.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                self._app.progress.advance(task, len(chunk))
-                yield chunk
+    def relocked(self, copied: Mapping[str, tuple[Path, str]]) -> Relocked:
+        """The lock over what is in storage now.
+
+        `copied` files are known by their local originals, where the storage confirmed that it got
+        the same bytes; the others are read back.
+        """
+        desired = self._edit.desired
+        confirmed = self.storage.confirms_writes(self.location)
+        sources = {path: file for path, (file, _) in copied.items()} if confirmed else {}
+        known = known_files(self._app, desired, self._release, sources)
+        new = relock(self._app, desired, self._release, known=known, storage=self.storage)
+        locked = {file.path: file.sha256 for file in new.lock.spec.files}
+        for path, (file, sha256) in copied.items():
+            if locked.get(path) != sha256:
+                raise ContentMismatch(
+                    f"{self.location}/{path} is not what was copied from {file}: expected sha256"
+                    f" {sha256}, seen {locked.get(path, 'nothing')}",
+                    help=f"nobody may change {file} or the storage meanwhile; copy it again with"
+                    " registry-tool artifact update",
+                )
+        return new
 
     def _require_changeable(self) -> None:
         require_lock_may_change(self._edit, self._release)

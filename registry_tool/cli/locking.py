@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from registry_tool.builders.known_files import KnownFiles
 from registry_tool.builders.locking import compute_lock
 from registry_tool.builders.templates import TemplateRenderer
 from registry_tool.cli.finding import suggestion
 from registry_tool.cli.formats.layout import counted, human_bytes
 from registry_tool.domain.kinds import conventional_path
 from registry_tool.domain.release import ArtifactLock, Release, Stage
+from registry_tool.domain.storage import normal_storage_path
 from registry_tool.errors import ActionFailed, UsageProblem
 from registry_tool.manifests.writing import to_yaml
 from registry_tool.storage.storage import Storage
@@ -70,8 +74,38 @@ def storage_of(desired: Desired) -> Storage:
     return Storage(desired.registry.manifest.spec.storage.allowed)
 
 
-def relock(app: App, desired: Desired, release: Release, *, jobs: int | None = None) -> Relocked:
-    """Read the files of a release and compute its lock; writes nothing."""
+def known_files(
+    app: App, desired: Desired, release: Release, sources: Mapping[str, Path] | None = None
+) -> KnownFiles:
+    """What is known of a release's files without reading them; its own lock has the last word."""
+    location = normal_storage_path(location_of(desired, release))
+
+    def locks() -> Iterator[ArtifactLock]:
+        own = desired.locks.get(release.id)
+        if own is not None:
+            yield own.manifest
+        for other, lock in desired.locks.items():
+            if other == release.id or other not in desired.releases:
+                continue
+            neighbour = desired.releases[other].manifest
+            if neighbour.spec.storage_path is None and other.model not in desired.models:
+                continue
+            if normal_storage_path(location_of(desired, neighbour)) == location:
+                yield lock.manifest
+
+    return KnownFiles(tuple(locks()), app.cache, sources or {})
+
+
+def relock(
+    app: App,
+    desired: Desired,
+    release: Release,
+    *,
+    jobs: int | None = None,
+    known: KnownFiles | None = None,
+    storage: Storage | None = None,
+) -> Relocked:
+    """Compute the lock of a release, reading what is not `known`; writes nothing."""
     name = release.spec.template.name
     template = desired.templates.get(name)
     if template is None:
@@ -83,22 +117,34 @@ def relock(app: App, desired: Desired, release: Release, *, jobs: int | None = N
     lock = compute_lock(
         release,
         target,
-        storage_of(desired),
+        storage or storage_of(desired),
         location_of(desired, release),
         app.progress,
         jobs=jobs or app.jobs,
+        known=known,
     )
-    known = desired.locks.get(release.id)
-    if known is None:
+    before = desired.locks.get(release.id)
+    if before is None:
         return Relocked(lock, conventional_path(lock), None)
-    same = lock.model_copy(update={"metadata": known.manifest.metadata})
-    return Relocked(same, known.path, known.manifest)
+    same = lock.model_copy(update={"metadata": before.manifest.metadata})
+    return Relocked(same, before.path, before.manifest)
 
 
 def write_lock(edit: ManifestEdit, release: Release, new: Relocked) -> None:
-    """Put a changed lock into an edit; raises ActionFailed for a release that is released."""
-    require_lock_may_change(edit, release)
+    """Put a changed lock into an edit; raises ActionFailed when a released release would change.
+
+    What storage calls the same bytes may change: they were copied, or uploaded again.
+    """
+    base = edit.base
+    committed = base.locks.get(release.id) if base is not None else None
+    if committed is None or _content(committed.manifest) != _content(new.lock):
+        require_lock_may_change(edit, release)
     edit.write(new.path, to_yaml(new.lock, comment=COMMENT))
+
+
+def _content(lock: ArtifactLock) -> object:
+    files = [(file.path, file.role, file.size, file.sha256) for file in lock.spec.files]
+    return lock.spec.target, files, lock.spec.layers
 
 
 def require_lock_may_change(edit: ManifestEdit, release: Release) -> None:

@@ -32,13 +32,13 @@ def file_system(scheme: str, **options: Any) -> Any:
         package = _EXTRAS.get(scheme) or (module if module != "fsspec" else problem.name)
         raise unusable(
             f"{scheme}://",
-            "the library for this scheme is not installed",
+            "cannot be used: the library for this scheme is not installed",
             help=f"pip install '{package or scheme}'",
         ) from problem
     except ValueError as problem:
         raise unusable(
             f"{scheme}://",
-            "no file system is known for this scheme",
+            "cannot be used: no file system is known for this scheme",
             help="use an absolute path, or a URL such as s3://bucket/prefix",
         ) from problem
     except Exception as problem:

@@ -52,6 +52,8 @@ _CIRCULAR = "is a symbolic link to itself"
 class LocalFiles:
     """Files below directories that lie under `allowed` (normal absolute paths)."""
 
+    confirms_writes = False
+
     def __init__(self, allowed: Sequence[str]) -> None:
         self._allowed = tuple(allowed)
 

@@ -28,6 +28,8 @@ _READ_BUFFER = 1 << 17
 class RemoteFiles:
     """Files below URLs of one scheme."""
 
+    confirms_writes = False
+
     def __init__(self, scheme: str) -> None:
         self._system = file_system(scheme)
         self._window = Window()

@@ -26,6 +26,8 @@ _READ_BUFFER = 1 << 17
 class S3Files:
     """Objects below ``s3://`` URLs."""
 
+    confirms_writes = True
+
     def __init__(self) -> None:
         self._client = S3Client()
         self._window = Window()

@@ -18,6 +18,8 @@ _S3 = ("s3", "s3a")
 class _Files(Protocol):
     """One kind of storage; `root` is a normal, allowed location."""
 
+    @property
+    def confirms_writes(self) -> bool: ...
     def files(self, root: str, passed_over: Callable[[str], bool]) -> Iterator[StoredFile]: ...
     def find(self, root: str, path: str, version_id: str | None) -> StoredFile | Absent: ...
     def check(self, root: str) -> None: ...
@@ -107,6 +109,10 @@ class Storage:
         """
         found, root = self._place(location, path)
         found.write(root, path, chunks, size, replace)
+
+    def confirms_writes(self, location: str) -> bool:
+        """Whether a write fails unless the other side got the same bytes: no need to read it back."""
+        return self._place(location)[0].confirms_writes
 
     def delete(self, location: str, path: str) -> None:
         """Remove a file, which must exist."""

@@ -157,6 +157,7 @@ def test_a_missing_library_is_named_with_what_to_install(
 ) -> None:
     for module in ("s3fs", "gcsfs", "adlfs"):
         monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, scheme, raising=False)
     with pytest.raises(StorageProblem, match="not installed") as caught:
         Storage([f"{scheme}://bucket"]).files(f"{scheme}://bucket/x")
     assert (caught.value.code, caught.value.help) == ("RT508", f"pip install '{package}'")

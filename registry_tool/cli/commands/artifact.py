@@ -17,7 +17,10 @@ from registry_tool.cli.options import format_option
 from registry_tool.errors import UsageProblem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from registry_tool.builders.locking import Mismatch
+    from registry_tool.cli.locking import Relocked
     from registry_tool.domain.desired import Desired
     from registry_tool.domain.release import ArtifactLock, Release
 
@@ -92,10 +95,12 @@ def _put(
         for path, file in wanted.items():
             app.out(f"would copy {file} to {stored.location}/{path}")
         return 0
+    copied = {}
     for path, file in wanted.items():
-        stored.copy(path, file)
+        copied[path] = (file, stored.copy(path, file, replace=replace))
         app.out(f"{'updated' if replace else 'created'} {stored.location}/{path}")
-    return _lock_anew(app, session, release, "Update" if replace else "Add", list(wanted))
+    new = stored.relocked(copied)
+    return _write(app, session, release, new, f"{'Update' if replace else 'Add'} {_names(wanted)}")
 
 
 @artifact_command.command("remove")
@@ -118,20 +123,21 @@ def artifact_remove(app: App, *, release: str, paths: tuple[str, ...], edit: Edi
     for path in paths:
         stored.storage.delete(stored.location, path)
         app.out(f"deleted {stored.location}/{path}")
-    return _lock_anew(app, session, found, "Remove", list(paths))
+    return _write(app, session, found, stored.relocked({}), f"Remove {_names(paths)}")
 
 
-def _lock_anew(
-    app: App, session: ManifestEdit, release: Release, verb: str, paths: list[str]
-) -> int:
-    from registry_tool.cli.locking import relock, write_lock
+def _names(paths: Iterable[str]) -> str:
+    return ", ".join(paths)
 
-    new = relock(app, session.desired, release)
+
+def _write(app: App, session: ManifestEdit, release: Release, new: Relocked, what: str) -> int:
+    from registry_tool.cli.locking import write_lock
+
     if new.unchanged:
         app.out(f"unchanged {release.subject}: {new.summary()}")
         return 0
     write_lock(session, release, new)
-    if session.finish(f"{verb} {', '.join(paths)} of {release.id}", briefly=True):
+    if session.finish(f"{what} of {release.id}", briefly=True):
         app.out(f"locked {release.subject}: {new.summary()}")
         session.next_step()
     return 0
@@ -212,7 +218,7 @@ def artifact_pull(app: App, *, release: str, directory: Path | None) -> int:
     name = "-".join(lock.id[:2] if lock.spec.quantization == "none" else lock.id)
     folder = directory or Path(name)
     location = location_of(desired, desired.releases[lock.id].manifest)
-    kept = pull(lock, storage_of(desired), location, folder, app.progress)
+    kept = pull(lock, storage_of(desired), location, folder, app.progress, jobs=app.jobs)
     new = len(lock.spec.files) - kept
     size = human_bytes(sum(file.size for file in lock.spec.files))
     state = f"{new} downloaded, {kept} there already" if kept else "all downloaded"
@@ -231,8 +237,8 @@ def artifact_pull(app: App, *, release: str, directory: Path | None) -> int:
 def artifact_verify(app: App, *, releases: tuple[str, ...], deep: bool, output: str) -> int:
     """Compare storage with the lock of each RELEASE; exits with 1 when they differ.
 
-    By default by what storage says of the files (presence, size, entity tag), with --deep by their
-    content.
+    By default by what storage says of each file (presence, size, and of an object store version
+    and entity tag), with --deep by their content.
     """
     from registry_tool.builders.locking import verify_files
     from registry_tool.cli.locking import location_of, storage_of
@@ -272,8 +278,9 @@ def _verified_json(found: list[tuple[ArtifactLock, list[Mismatch]]]) -> str:
 
 def _verified_text(found: list[tuple[ArtifactLock, list[Mismatch]]], *, deep: bool) -> str:
     lines: list[str] = []
-    how = "content" if deep else "presence and size"
     for lock, mismatches in found:
+        tags = any(file.etag for file in lock.spec.files)
+        how = "content" if deep else "presence, size, entity tag" if tags else "presence and size"
         files = counted(len(lock.spec.files), "file")
         if not mismatches:
             lines.append(f"verified {lock.subject}: {files}, {how}")

@@ -10,7 +10,7 @@ from registry_tool.cli.app import App, pass_app
 from registry_tool.cli.edit_options import EditOptions, edit_options
 from registry_tool.cli.editing import ManifestEdit
 from registry_tool.cli.failures import report
-from registry_tool.cli.locking import Relocked, relock, write_lock
+from registry_tool.cli.locking import Relocked, known_files, relock, write_lock
 from registry_tool.errors import RegistryToolError, UsageProblem
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.argument("releases", metavar="[RELEASE]...", nargs=-1)
 @click.option("--all-unlocked", is_flag=True, help="Every release that has no lock yet.")
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 when a lock would change.")
+@click.option("--rehash", is_flag=True, help="Read all files, also those that did not change.")
 @click.option("--jobs", type=click.IntRange(min=1), help="How many layers to read at a time.")
 @edit_options
 @pass_app
@@ -31,13 +32,15 @@ def lock_command(
     releases: tuple[str, ...],
     all_unlocked: bool,
     check: bool,
+    rehash: bool,
     jobs: int | None,
     edit: EditOptions,
 ) -> int:
     """Read the files of each RELEASE in storage and write its lock.
 
     The lock lists every file with its size and sha256, and the image layers that carry them. It is
-    committed with the release, so that a plan needs no storage. Files are read once, in parallel.
+    committed with the release, so that a plan needs no storage. Files are read once, in parallel;
+    those that storage says did not change since they were locked or read here are not read again.
     """
     if bool(releases) == all_unlocked:
         raise UsageProblem(
@@ -52,7 +55,7 @@ def lock_command(
     )
     if not wanted:
         app.out("unchanged: every release has a lock")
-    codes = [_lock(app, session, release, jobs, check=check) for release in wanted]
+    codes = [_lock(app, session, release, jobs, check=check, rehash=rehash) for release in wanted]
     if session.finish(_message(wanted), briefly=True):
         session.next_step()
     return max(codes, default=0)
@@ -64,11 +67,18 @@ def _unlocked(desired: Desired) -> list[Release]:
 
 
 def _lock(
-    app: App, session: ManifestEdit, release: Release, jobs: int | None, *, check: bool
+    app: App,
+    session: ManifestEdit,
+    release: Release,
+    jobs: int | None,
+    *,
+    check: bool,
+    rehash: bool,
 ) -> int:
     """Lock one release; its failure is told and leaves the others alone. Returns an exit code."""
     try:
-        new = relock(app, session.desired, release, jobs=jobs)
+        known = None if rehash else known_files(app, session.desired, release)
+        new = relock(app, session.desired, release, jobs=jobs, known=known)
         if not new.unchanged and not check:
             write_lock(session, release, new)
     except RegistryToolError as problem:
