@@ -15,6 +15,7 @@
         ├── StoreProblem                       an image store cannot be read or written
         ├── EngineProblem                      a container engine cannot be used
         └── CatalogProblem                     there is no catalog of what is asked for, or it cannot be read
+            └── IdentityClash                  two files declare the same, so there can be no catalog of both
 
 A `transient` EnvironmentProblem may succeed when tried again; everything else needs a person. Exceptions of other
 libraries are translated where they appear and never leave their package.
@@ -124,3 +125,7 @@ class EngineProblem(EnvironmentProblem):
 
 class CatalogProblem(EnvironmentProblem):
     """There is no catalog of what is asked for, or it cannot be read."""
+
+
+class IdentityClash(CatalogProblem):
+    """Two files declare the same, so there can be no catalog of both."""

@@ -123,11 +123,11 @@ class Commit:
 
 @dataclass(frozen=True)
 class Tip:
-    """What the served ref names. When it is not accepted, the newest first parent that is stays in force."""
+    """What was asked for. When it is not accepted, the newest first parent that is stays in force."""
 
     oid: str
     refused: tuple[InvalidFile, ...] = ()
-    """Why; empty when it is what the pair shows."""
+    """Why it was not; empty when it is what the pair shows."""
 
 
 @dataclass(frozen=True)
@@ -135,11 +135,13 @@ class CatalogInputs:
     """A whole revision. Everything is read once: steps and commits from the oldest on, files in any order."""
 
     pair: CatalogPair
-    manifests: Iterable[ManifestFile]
+    manifests: Iterable[ManifestFile | InvalidFile]
     records: Iterable[RecordFile | InvalidFile]
     steps: Iterable[str]
     """Oids on the line of first parents."""
     commits: Iterable[Commit]
+    committed_at: datetime | None = None
+    """Of the manifests' commit."""
     tip: Tip | None = None
 
 
@@ -158,6 +160,8 @@ class CatalogDelta:
     """Further ones."""
     commits: Iterable[Commit] = ()
     """Of the further steps, from the oldest on."""
+    committed_at: datetime | None = None
+    """Of the manifests' commit."""
     tip: Tip | None = None
 
 

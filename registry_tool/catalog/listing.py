@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from registry_tool.catalog.inputs import CatalogPair
+from registry_tool.catalog.json_text import dumps
 from registry_tool.catalog.kinds import KINDS, Kind
 
 __all__ = ["KINDS", "FacetValue", "Kind", "ListQuery", "Page", "Range"]
@@ -62,5 +63,12 @@ class Page:
     facets: Mapping[str, tuple[FacetValue, ...]]
 
     def to_json(self) -> bytes:
-        """``{"revision", "items", "total", "next", "facets"}``."""
-        raise NotImplementedError
+        """``{"revision", "records", "items", "total", "next", "facets"}``."""
+        head = {"revision": str(self.pair.revision), "records": self.pair.records}
+        facets = {
+            field: [{"value": each.value, "count": each.count} for each in values]
+            for field, values in self.facets.items()
+        }
+        tail = {"total": self.total, "next": self.next, "facets": facets}
+        parts = (dumps(head)[:-1], ',"items":[', ",".join(self.items), "],", dumps(tail)[1:])
+        return "".join(parts).encode()

@@ -1,0 +1,67 @@
+"""What every derivation looks up, and how it stores what it found."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from registry_tool.catalog.rows import Fact, Value
+from registry_tool.catalog.schema import TABLES
+from registry_tool.catalog.terms import Terms
+from registry_tool.catalog.tracing import Traced, Tracer
+
+
+class Context:
+    """One run of derivations on one connection."""
+
+    def __init__(self, connection: sqlite3.Connection, terms: Terms) -> None:
+        self.connection = connection
+        self.terms = terms
+        self.tracer = Tracer(connection)
+        found = self.row("SELECT store FROM registry")
+        self.store: str = found[0] if found else ""
+        """Builds count for this image store only."""
+
+    def row(self, query: str, *values: Value) -> Any:
+        """The only row of an answer, or None."""
+        return self.connection.execute(query, values).fetchone()
+
+    def rows(self, query: str, *values: Value) -> list[Any]:
+        """All rows of an answer."""
+        return self.connection.execute(query, values).fetchall()
+
+    def first_column(self, query: str, *values: Value) -> list[Any]:
+        """The first value of each row of an answer."""
+        return [found[0] for found in self.connection.execute(query, values)]
+
+    def store_derived(
+        self,
+        kind: str,
+        item: tuple[int, bytes],
+        traced: Traced,
+        facts: Iterable[Fact],
+        columns: Mapping[str, Value],
+    ) -> None:
+        """Write an item's derived columns and its filter values; `item` is its number and its terms so far."""
+        item_id, before = item
+        terms = self.terms.assign(kind, item_id, before, facts)
+        values: dict[str, Value | bytes] = {
+            "changed": traced.changed,
+            "created": traced.created,
+            "updated_at": traced.changed_at,
+            "created_at": traced.created_at,
+            **columns,
+            "terms": terms,
+        }
+        assignments = ", ".join(f"{name} = ?" for name in values)
+        self.connection.execute(
+            f"UPDATE {TABLES[kind].name} SET {assignments} WHERE id = ?",  # noqa: S608
+            (*values.values(), item_id),
+        )
+
+
+def stored_facts(text: str) -> list[Fact]:
+    """The facts that follow from a manifest alone, as they were stored."""
+    return [(field, value) for field, value in json.loads(text)]

@@ -1,0 +1,384 @@
+"""Catalogs from Git: what has changed since the last look, and nothing else, is read again."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from registry_tool.catalog.files import Catalogs
+from registry_tool.catalog.inputs import (
+    CatalogDelta,
+    CatalogInputs,
+    CatalogPair,
+    Commit,
+    InvalidFile,
+    ManifestFile,
+    RecordFile,
+    Tip,
+)
+from registry_tool.domain.kinds import TEMPLATES_FOLDER
+from registry_tool.domain.recorded import RECORDS_BRANCH
+from registry_tool.domain.revisions import Revision
+from registry_tool.errors import (
+    CatalogProblem,
+    IdentityClash,
+    InvalidManifests,
+    RepositoryProblem,
+)
+from registry_tool.manifests.loading import load
+from registry_tool.manifests.source import Cache, EntryLike
+from registry_tool.reconcile.lineage import lineage, plain
+from registry_tool.reconcile.manifest_files import (
+    REGISTRY_PATH,
+    Doubtful,
+    read_manifests,
+    read_records,
+    refusals,
+)
+from registry_tool.repository.changelog import first_parents, read_changelog
+from registry_tool.repository.differences import TreeState, differences
+from registry_tool.repository.repository import Repository
+from registry_tool.repository.trees import TreeEntry
+
+_log = logging.getLogger(__name__)
+_PAIR_KEY = re.compile(r"(?P<manifests>[0-9a-f]{40,64})-(?P<records>[0-9a-f]{40,64}|none)")
+_MOST_CHANGES = 20_000
+"""Files; with more of them a new catalog is as quick as a changed one, and smaller."""
+_MOST_NAMED = 500
+"""Paths that are asked for by name."""
+_MOST_PARENTS = 1000
+"""How far the newest acceptable revision is looked for."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The revision to show for another one, and why it is not that one itself."""
+
+    revision: Revision
+    tip: Tip
+    committed_at: datetime | None
+    registry: str = REGISTRY_PATH
+    """The file of the Registry."""
+
+
+class CatalogUpdater:
+    """Keeps the catalogs of a repository up to date.
+
+    Threads and processes may call it at the same time: one works, the others find the result.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        catalogs: Catalogs,
+        cache: Cache | None = None,
+        *,
+        jobs: int = 1,
+        branch: str | None = None,
+        records_ref: Callable[[Repository], str] = lambda _: RECORDS_BRANCH,
+    ) -> None:
+        """`branch` is what is served, the checked-out branch by default; any name of a revision will do."""
+        self._repository = repository
+        self._catalogs = catalogs
+        self._cache = cache
+        self._jobs = jobs
+        self._branch = branch
+        self._records_ref = records_ref
+
+    # --- the served branch ---
+
+    def refresh(self) -> CatalogPair | None:
+        """Bring the current catalog up to date; None while there is nothing that can be shown.
+
+        Cheap when nothing has changed. Raises RepositoryProblem, and InvalidManifests when no revision is acceptable.
+        """
+        wanted = self._wanted()
+        if wanted is None:
+            return None
+        pair = self._up_to_date(*wanted)
+        if pair is not None:
+            return pair
+        with self._catalogs.changing():
+            return self._up_to_date(*wanted) or self._project(*wanted)
+
+    def _wanted(self) -> tuple[Revision, str | None] | None:
+        """The tips of the served branch and of the records; None before the first commit."""
+        try:
+            revision = self._repository.revision(self._branch)
+        except RepositoryProblem as problem:
+            if problem.code == "RT604":
+                return None
+            raise
+        return revision, self._repository.ref(self._records_ref(self._repository))
+
+    def _up_to_date(self, tip: Revision, records: str | None) -> CatalogPair | None:
+        meta = self._catalogs.current_meta()
+        if meta is None or meta.tip.oid != tip.oid or meta.pair.records != records:
+            return None
+        return meta.pair if meta.pair.revision.ref == tip.ref else None
+
+    def _project(self, tip: Revision, records: str | None) -> CatalogPair:
+        meta = self._catalogs.current_meta()
+        if meta is not None:
+            try:
+                pair = self._change(meta.pair, tip, records)
+            except (CatalogProblem, Doubtful) as problem:
+                _log.debug("the catalog is built anew: %s", problem)
+            else:
+                return pair
+        accepted = self._accepted(tip)
+        pair = CatalogPair(accepted.revision, records)
+        self._catalogs.build(self._inputs(pair, accepted))
+        return pair
+
+    def _change(self, shown: CatalogPair, tip: Revision, records: str | None) -> CatalogPair:
+        """Change the current catalog. Raises Doubtful, CatalogProblem."""
+        commit = self._commit_time(tip.oid)
+        accepted = Accepted(tip, Tip(tip.oid), commit)
+        try:
+            return self._apply(shown, accepted, records, self._catalogs.update)
+        except (IdentityClash, Doubtful) as problem:
+            _log.debug("%s: %s", tip.short, problem)
+            accepted = self._accepted(tip)
+            if accepted.revision.oid == tip.oid:
+                raise  # it is acceptable, and only a look at all of it can tell what it says
+            return self._apply(shown, accepted, records, self._catalogs.update)
+
+    def _apply(
+        self,
+        shown: CatalogPair,
+        accepted: Accepted,
+        records: str | None,
+        apply: Callable[[CatalogDelta], None],
+    ) -> CatalogPair:
+        after = CatalogPair(accepted.revision, records)
+        apply(self._delta(shown, after, accepted))
+        return after
+
+    # --- any revision ---
+
+    def at(self, revision: str) -> CatalogPair:
+        """Have a catalog of any revision, with the records of its time; also of a pair's key.
+
+        Raises RepositoryProblem (RT602) when there is no such revision, InvalidManifests when nothing of it can be
+        shown.
+        """
+        asked, records = self._asked(revision)
+        current = self._catalogs.current()
+        if current is not None and (asked.oid, records) == (current.manifests, current.records):
+            return current
+        pair = CatalogPair(asked, records)
+        if self._catalogs.has(pair):
+            return pair
+        with self._catalogs.changing():
+            if self._catalogs.has(pair):
+                return pair
+            return self._project_at(asked, records)
+
+    def _asked(self, text: str) -> tuple[Revision, str | None]:
+        match = _PAIR_KEY.fullmatch(text)
+        if match is None:
+            revision = self._repository.revision(text)
+            return revision, self._records_at(revision.oid)
+        revision = self._repository.revision(match["manifests"])
+        records = match["records"]
+        return revision, None if records == "none" else self._repository.resolve(records)
+
+    def _records_at(self, manifests: str) -> str | None:
+        """The last records that were made for a revision or an older one; the newest of all for the tip."""
+        wanted = self._wanted()
+        if wanted is None:
+            return None
+        tip, newest = wanted
+        if tip.oid == manifests:
+            return newest
+        line = set(first_parents(self._repository, manifests))
+        for commit in self._repository.commits(newest) if newest is not None else ():
+            for value in commit.trailer("Registry-Revision"):
+                try:
+                    made_for = Revision.parse(value).oid
+                except ValueError:
+                    continue
+                if made_for in line:
+                    return commit.oid
+        return None
+
+    def _project_at(self, asked: Revision, records: str | None) -> CatalogPair:
+        accepted = Accepted(asked, Tip(asked.oid), self._commit_time(asked.oid))
+        nearest = self._nearest(asked.oid)
+        if nearest is not None:
+            try:
+                return self._apply(nearest, accepted, records, self._catalogs.derive)
+            except (CatalogProblem, Doubtful) as problem:
+                _log.debug("the catalog of %s is built: %s", asked.short, problem)
+        accepted = self._accepted(asked)
+        pair = CatalogPair(accepted.revision, records)
+        if not self._catalogs.has(pair):
+            self._catalogs.build_at(self._inputs(pair, accepted))
+        return pair
+
+    def _nearest(self, oid: str) -> CatalogPair | None:
+        """The catalog with the fewest commits between it and a revision, by the current one's line."""
+        pairs = self._catalogs.near()
+        if not pairs:
+            return None
+        with self._catalogs.open(pairs[0]) as current:
+            place = current.step_of(oid)
+            steps = {pair: current.step_of(pair.manifests) for pair in pairs}
+        if place is None:
+            return pairs[0]
+        known = {pair: step for pair, step in steps.items() if step is not None}
+        return min(known, key=lambda pair: abs(known[pair] - place))
+
+    # --- acceptance ---
+
+    def _accepted(self, asked: Revision) -> Accepted:
+        """The newest first parent of a revision, or itself, whose identities are all known.
+
+        Raises InvalidManifests when there is none.
+        """
+        refused: tuple[InvalidFile, ...] = ()
+        first: InvalidManifests | None = None
+        for oid in islice(first_parents(self._repository, asked.oid), _MOST_PARENTS):
+            loaded = load(self._repository.snapshot(oid), self._cache, jobs=self._jobs)
+            if loaded.desired is not None and not loaded.refused:
+                revision = asked._replace(oid=oid)
+                path = loaded.desired.registry.path
+                return Accepted(revision, Tip(asked.oid, refused), self._commit_time(oid), path)
+            refused = refused or refusals(loaded)
+            first = first or InvalidManifests(
+                f"{asked.short} cannot be shown, nor can anything before it", loaded.diagnostics
+            )
+        raise first or InvalidManifests(f"{asked.short} has no history", ())
+
+    def _commit_time(self, oid: str) -> datetime | None:
+        return next(
+            (commit.committed_at for commit in self._repository.commits(oid, limit=1)), None
+        )
+
+    # --- reading Git ---
+
+    def _inputs(self, pair: CatalogPair, accepted: Accepted) -> CatalogInputs:
+        repository = self._repository
+        snapshot = repository.snapshot(pair.manifests)
+        steps = list(first_parents(repository, pair.manifests))[::-1]
+        records = repository.tree(pair.records) if pair.records else []
+        entries = snapshot.entries()
+        return CatalogInputs(
+            pair=pair,
+            manifests=read_manifests(
+                snapshot, entries, _among(entries, accepted.registry), self._cache, self._jobs
+            ),
+            records=read_records(repository, records),
+            steps=steps,
+            commits=lineage(read_changelog(repository, pair.manifests), steps, 0),
+            committed_at=accepted.committed_at,
+            tip=accepted.tip,
+        )
+
+    def _delta(self, before: CatalogPair, after: CatalogPair, accepted: Accepted) -> CatalogDelta:
+        """What has changed between two pairs. Raises Doubtful."""
+        keep, steps, commits = self._lineage(before, after)
+        return CatalogDelta(
+            before=before,
+            after=after,
+            manifests=self._changed_manifests(before, after),
+            records=self._changed_records(before.records, after.records),
+            keep_steps=keep,
+            steps=steps,
+            commits=commits,
+            committed_at=accepted.committed_at,
+            tip=accepted.tip,
+        )
+
+    def _lineage(
+        self, before: CatalogPair, after: CatalogPair
+    ) -> tuple[int | None, Sequence[str], Iterator[Commit]]:
+        """How many steps stay, and what comes after them."""
+        if before.manifests == after.manifests:
+            return None, (), iter(())
+        new: list[str] = []
+        common: tuple[str, int] | None = None
+        with self._catalogs.open(before) as catalog:
+            for oid in first_parents(self._repository, after.manifests):
+                step = catalog.step_of(oid)
+                if step is not None:
+                    common = (oid, step)
+                    break
+                new.append(oid)
+        if common is None:
+            raise Doubtful("the two revisions have no history in common")
+        new.reverse()
+        log = read_changelog(self._repository, after.manifests, common[0]) if new else ()
+        return common[1] + 1, new, lineage(log, new, common[1] + 1)
+
+    def _changed_manifests(
+        self, before: CatalogPair, after: CatalogPair
+    ) -> Mapping[str, ManifestFile | InvalidFile | None]:
+        if before.manifests == after.manifests:
+            return {}
+        repository = self._repository
+        old, new = (TreeState(repository.tree_of(pair.manifests), {}) for pair in (before, after))
+        changes = differences(repository.command, old, new)
+        if len(changes) > _MOST_CHANGES:
+            raise Doubtful(f"{len(changes)} files are otherwise")
+        found: dict[str, ManifestFile | InvalidFile | None] = {}
+        entries: dict[str, EntryLike] = {}
+        for change in changes:
+            found[plain(change.path)] = None
+            if change.after is not None:
+                entries[change.path] = change.after
+        folders = {_template_folder(change.path) for change in changes} - {None}
+        for folder in sorted(folder for folder in folders if folder):
+            found |= dict.fromkeys(self._known_below(before, folder))
+            entries |= {entry.path: entry for entry in repository.tree(after.manifests, [folder])}
+        wanted = sorted(entries.values(), key=lambda entry: entry.path)
+        with self._catalogs.open(before) as catalog:
+            registry = next(iter(repository.tree(after.manifests, [catalog.registry_path()])), None)
+        snapshot = repository.snapshot(after.manifests)
+        for file in read_manifests(snapshot, wanted, registry, self._cache, self._jobs):
+            found[file.path] = file
+        return found
+
+    def _known_below(self, before: CatalogPair, folder: str) -> list[str]:
+        with self._catalogs.open(before) as catalog:
+            return catalog.paths_below(plain(folder))
+
+    def _changed_records(
+        self, before: str | None, after: str | None
+    ) -> Mapping[str, RecordFile | InvalidFile | None]:
+        if before == after:
+            return {}
+        old, new = self._record_entries(before, after)
+        found: dict[str, RecordFile | InvalidFile | None] = {plain(path): None for path in old}
+        for file in read_records(self._repository, new):
+            found[file.path] = file
+        return found
+
+    def _record_entries(
+        self, before: str | None, after: str | None
+    ) -> tuple[list[str], list[TreeEntry]]:
+        """Paths of records that are gone or changed, and records that are new or changed."""
+        repository = self._repository
+        if before is None or after is None:
+            gone = [entry.path for entry in repository.tree(before)] if before else []
+            return gone, repository.tree(after) if after else []
+        paths = {change.path for change in repository.changed_paths(before, after)}
+        if len(paths) > _MOST_CHANGES:
+            raise Doubtful(f"{len(paths)} records are otherwise")
+        named = sorted(paths) if len(paths) <= _MOST_NAMED else ()
+        entries = repository.tree(after, named) if paths else []
+        return sorted(paths), [entry for entry in entries if entry.path in paths]
+
+
+def _among(entries: Sequence[EntryLike], path: str) -> EntryLike | None:
+    return next((entry for entry in entries if entry.path == path), None)
+
+
+def _template_folder(path: str) -> str | None:
+    parts = path.split("/")
+    return "/".join(parts[:2]) + "/" if parts[0] == TEMPLATES_FOLDER and len(parts) > 2 else None
