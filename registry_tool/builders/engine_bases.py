@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,18 +110,33 @@ def layers_in_store(
     """Layers of bases as the store has them, by diff id: as they were published, and the repository they are in.
 
     A host in a base's reference says where it came from, not where it is; that is how native builds find bases, too.
+    Where it came from the registry that images go to, it is also looked for in its own place.
     """
     found: dict[str, tuple[Descriptor, str]] = {}
     for base in bases:
         reference = ImageReference.parse(base)
-        try:
-            if store.resolve(reference.path, reference.digest or "") is None:
-                continue
-            view = open_image(store, reference.path, reference.digest or "", platform)
-        except StoreProblem as problem:
-            if problem.transient:
-                raise
-            continue  # not a base that can be read there: its layers come from the engine
-        for diff_id, layer in zip(view.config.diff_ids, view.layers, strict=True):
-            found.setdefault(diff_id, (layer, reference.path))
+        for repository in _places(store, reference):
+            layers = _layers_at(store, repository, reference.digest or "", platform)
+            for diff_id, layer in layers.items():
+                found.setdefault(diff_id, (layer, repository))
     return found
+
+
+def _places(store: ImageStore, reference: ImageReference) -> Iterator[str]:
+    yield reference.path
+    if reference.host and store.name.partition("/")[0] == reference.host:
+        yield reference.repository
+
+
+def _layers_at(
+    store: ImageStore, repository: str, digest: str, platform: str
+) -> dict[str, Descriptor]:
+    try:
+        if store.resolve(repository, digest) is None:
+            return {}
+        view = open_image(store, repository, digest, platform)
+    except StoreProblem as problem:
+        if problem.transient:
+            raise
+        return {}  # not a base that can be read there: its layers come from the engine
+    return dict(zip(view.config.diff_ids, view.layers, strict=True))

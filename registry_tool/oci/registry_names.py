@@ -26,24 +26,23 @@ class RegistryNames:
         self._path = reference.path
 
     def path(self, repository: str) -> str:
-        """The repository's name in the registry; raises StoreProblem when it cannot be one."""
-        return _checked(f"{self._path}/{repository}")
+        """The repository's name in the registry; raises StoreProblem when it cannot be one.
 
-    def source(self, repository: str) -> str:
-        """The same, for a repository that may also be anywhere in the registry, with its host."""
+        One that begins with the registry's host may be anywhere in it.
+        """
         own = f"{self.host}/"
         if repository.startswith(own):
             return _checked(repository.removeprefix(own))
-        return self.path(repository)
+        return _checked(f"{self._path}/{repository}")
 
     def full(self, repository: str, reference: str) -> str:
         """An image or blob as people write it."""
-        return f"{self.name}/{repository}{'@' if ':' in reference else ':'}{reference}"
+        return f"{self.host}/{self.path(repository)}{'@' if ':' in reference else ':'}{reference}"
 
     def missing(self, repository: str, digest: str, kind: str) -> StoreProblem:
         """A repository lacks something that is needed."""
         return StoreProblem(
-            f"{self.name}/{repository} has no {kind} {digest}",
+            f"{self.host}/{self.path(repository)} has no {kind} {digest}",
             code="RT608",
             help="build the release again, or copy the image into the registry",
         )

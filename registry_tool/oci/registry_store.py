@@ -135,7 +135,7 @@ class RegistryStore:
         for candidate in dict.fromkeys((source, seen)):
             if candidate is None or candidate == repository:
                 continue
-            if self._mounted(repository, digest, self._names.source(candidate)):
+            if self._mounted(repository, digest, self._names.path(candidate)):
                 self._remember(repository, digest)
                 return True
         return False

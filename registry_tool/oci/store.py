@@ -14,7 +14,7 @@ class ImageStore(Protocol):
 
     A repository is the part of an image reference after the store's own name: usually a model's
     name, and a path such as ``bases/python`` for other images. It comes into being with the first
-    thing that is written to it.
+    thing that is written to it. In a registry, ``host[:port]/path`` is any repository of that host.
 
     All methods may be called from several threads and by several processes at once. They raise
     StoreProblem when the store cannot be used (`transient` where trying again may help), and

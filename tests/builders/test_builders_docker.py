@@ -29,6 +29,7 @@ from services.docker_registry import PASSWORD, USER, DockerRegistry
 from registry_tool.builders.interface import BuiltRelease
 from registry_tool.errors import BuildFailed, ContentMismatch, EngineProblem, LeaseLost
 from registry_tool.oci.layout import LayoutStore
+from registry_tool.oci.registry_store import RegistryStore
 
 pytestmark = pytest.mark.xdist_group("engine")
 
@@ -245,6 +246,25 @@ def test_a_base_of_the_store_stays_as_it_was_published(
     assert bottom["mediaType"] == "application/vnd.oci.image.layer.v1.tar+gzip"
     assert [layer.uploaded for layer in built.layers if layer.source == "base"] == [False]
     assert files_of(unpack(stocked.store, "minilm", "1.0.0"))["base.txt"] == b"from the base"
+
+
+def test_a_base_of_the_same_registry_is_mounted(
+    docker_workshop: DockerWorkshop, pushed: Pushed, docker_registry: DockerRegistry
+) -> None:
+    store = RegistryStore(f"{docker_registry.host}/models", insecure=True)
+    before = set(docker_registry.uploads())
+    order = docker_workshop.dockerfile(
+        "FROM {base}\nCOPY code/ /app/\n", base=pushed.digest, reference=pushed.reference
+    )
+
+    built = docker_workshop.run(order, store=store)
+
+    base = [layer for layer in built.layers if layer.source == "base"]
+    assert [layer.uploaded for layer in base] == [False]
+    assert base[0].digest in before
+    assert base[0].digest not in docker_registry.uploads()[len(before) :]
+    mounts = docker_registry.requests("POST", "from=bases%2Ftiny", 201)
+    assert any("/models/minilm/" in path for path in mounts)
 
 
 # --- What goes wrong ------------------------------------------------------------------------------
