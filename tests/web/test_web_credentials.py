@@ -1,7 +1,6 @@
 """Keys and sessions without a server."""
 
 import base64
-import secrets
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,7 +19,7 @@ from registry_tool.web.credentials import (
 from registry_tool.web.failures import ALLOWED, WINDOW, Failures
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-KEY = KeyText("abcd1234", secrets.token_urlsafe(32))
+KEY = KeyText("abcd1234", "kwUqo_Notz7fpmg0wtoPsnzHOvpJVwqkSpBVi2_bYM8")
 
 
 def record(**changes: object) -> KeyRecord:
