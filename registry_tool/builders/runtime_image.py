@@ -6,7 +6,7 @@ under other digests. Everything else leaves the engine once, and is found by its
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -118,13 +118,14 @@ class RuntimeTransfer:
         task = f"runtime of {self._order.release} {image.platform}"
         self._progress.start(task, f"Taking the runtime of {self._order.release} from the engine")
 
-        def keep(layer: Descriptor, pieces: Iterator[bytes]) -> None:
+        def keep(layer: Descriptor, pieces: Iterable[bytes]) -> None:
             self._check()
-            if not take_blob(self._store, self._repository, layer.digest, self._check):
-                self._written.add(layer.digest)
-            self._store.write_blob(
-                self._repository, layer.digest, layer.size, self._counted(task, pieces)
-            )
+            if take_blob(self._store, self._repository, layer.digest, self._check):
+                return
+            counted = _Counted(pieces, lambda count: self._progress.advance(task, count))
+            chunks = iter(counted) if iter(pieces) is pieces else counted
+            self._store.write_blob(self._repository, layer.digest, layer.size, chunks)
+            self._written.add(layer.digest)
 
         try:
             return supervised(
@@ -135,9 +136,17 @@ class RuntimeTransfer:
         finally:
             self._progress.finish(task)
 
-    def _counted(self, task: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        for piece in pieces:
-            self._progress.advance(task, len(piece))
+
+class _Counted:
+    """Pieces whose sizes are told as they pass; as often as the pieces can be had."""
+
+    def __init__(self, pieces: Iterable[bytes], passed: Callable[[int], None]) -> None:
+        self._pieces = pieces
+        self._passed = passed
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self._passed(len(piece))
             yield piece
 
 

@@ -14,7 +14,7 @@ import re
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, BinaryIO, cast
 
 from registry_tool.errors import EngineProblem
@@ -24,8 +24,8 @@ _BUFFER = 1 << 20
 _BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})")
 _GZIP = b"\x1f\x8b"
 
-Keep = Callable[[Descriptor, Iterator[bytes]], None]
-"""Takes a layer, and its bytes in pieces."""
+Keep = Callable[[Descriptor, Iterable[bytes]], None]
+"""Takes a layer, and its bytes in pieces: more than once, unless they are an iterator."""
 
 
 def read_layers(archive: BinaryIO, wanted: frozenset[str], keep: Keep) -> dict[str, Descriptor]:
@@ -86,9 +86,7 @@ def _compressed(
         diff_id = _digest_of_content(spool, digest)
         if diff_id not in wanted:
             return {}
-        spool.seek(0)
-        layer = Descriptor(LAYER + "+gzip", digest, size)
-        keep(layer, _pieces(spool))
+        keep(layer := Descriptor(LAYER + "+gzip", digest, size), _Spooled(spool))
     return {diff_id: layer}
 
 
@@ -116,10 +114,19 @@ def _spooled(file: IO[bytes], wanted: frozenset[str], keep: Keep) -> dict[str, D
         digest = f"sha256:{content.hexdigest()}"
         if digest not in wanted:
             return {}
-        layer = Descriptor(LAYER, digest, spool.tell())
-        spool.seek(0)
-        keep(layer, _pieces(spool))
+        keep(layer := Descriptor(LAYER, digest, spool.tell()), _Spooled(spool))
     return {digest: layer}
+
+
+class _Spooled:
+    """A file in pieces, from its beginning each time: an upload that breaks can go on."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._file.seek(0)
+        return _pieces(self._file)
 
 
 def _write(spool: IO[bytes], piece: bytes) -> None:

@@ -9,7 +9,7 @@ import io
 import json
 import tarfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -262,8 +262,10 @@ class Kept:
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
 
-    def __call__(self, descriptor: Descriptor, pieces: Iterator[bytes]) -> None:
+    def __call__(self, descriptor: Descriptor, pieces: Iterable[bytes]) -> None:
         self.blobs[descriptor.digest] = b"".join(pieces)
+        if iter(pieces) is not pieces:
+            assert b"".join(pieces) == self.blobs[descriptor.digest], "not the same again"
         assert len(self.blobs[descriptor.digest]) == descriptor.size
 
 
