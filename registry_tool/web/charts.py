@@ -167,7 +167,7 @@ def durations(values: Sequence[Duration]) -> Plot | None:
         )
         for index, value in enumerate(ordered)
     )
-    ticks = (day(ordered[0].at), day(ordered[-1].at)) if len(ordered) > 1 else (day(ordered[0].at),)
+    ticks = tuple(dict.fromkeys((day(ordered[0].at), day(ordered[-1].at))))
     scale = (human_seconds(top), human_seconds(top / 2), "0")
     return Plot(columns, scale, ticks, _legend(value.result for value in ordered))
 

@@ -37,4 +37,4 @@ def artifact(request: Request, sha256: str) -> Response:
     """One file."""
     with visit(request) as page:
         item = require(page.catalog, "artifacts", sha256)
-        return page.render("artifact.html", title=item["path"], item=item)
+        return page.render("artifact.html", title=item["releases"][0]["path"], item=item)

@@ -40,15 +40,16 @@ def builds(request: Request) -> Response:
             title="Builds",
             list=list_page(page, BUILDS),
             live=active_builds(page.context.live()),
+            quiet=False,
         )
 
 
 @router.get("/builds/live")
-def live_builds(request: Request) -> Response:
+def live_builds(request: Request, quiet: bool = False) -> Response:
     """The part of the builds page that changes while something is built."""
     with visit(request) as page:
         live = active_builds(page.context.live())
-        return page.render("live_builds.html", title="Builds", live=live)
+        return page.render("live_builds.html", title="Builds", live=live, quiet=quiet)
 
 
 @router.get("/builds/{model}/{version}/{quantization}/{record}")

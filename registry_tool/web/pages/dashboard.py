@@ -44,6 +44,7 @@ def dashboard(request: Request) -> Response:
                 [_duration(links, build) for build in catalog.build_durations(limit=_COLUMNS)]
             ),
             live=active_builds(page.context.live()),
+            quiet=True,
             releases=some(catalog, "releases", sort=("-updated",), limit=_RECENT),
             records=some(catalog, "deployment-records", limit=_RECENT),
             changes=some(catalog, "audit", limit=_RECENT),

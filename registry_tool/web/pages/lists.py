@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from fastapi import HTTPException, Request
 from pydantic import TypeAdapter, ValidationError
 
-from registry_tool.catalog.listing import KINDS, FacetValue, ListQuery, Range
+from registry_tool.catalog.listing import KINDS, FacetValue, ListQuery, Page, Range
 from registry_tool.domain.quantities import ParameterCount
 from registry_tool.errors import BadQuery
 from registry_tool.web.pages.items import Item, parse
@@ -52,6 +52,8 @@ class ListSpec:
     """Those whose first click shows the largest first."""
     facets: tuple[FacetSpec, ...] = ()
     ranges: tuple[RangeSpec, ...] = ()
+    default_sort: str = ""
+    """Instead of the kind's own."""
     fixed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Filters that the page itself sets, such as the model of a page about it."""
     page_size: int = PAGE_SIZE
@@ -76,14 +78,15 @@ class Facet:
     choices: tuple[Choice, ...]
     more: tuple[Choice, ...]
     """Rarer values, folded away."""
+    bound: Bound | None = None
+    """For numbers: a range that the visitor can set."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A range that the visitor can set."""
+    """A range, as the visitor wrote it."""
 
     name: str
-    label: str
     low: str
     high: str
     placeholder: tuple[str, str]
@@ -115,7 +118,6 @@ class ListPage:
     q: str
     path: str
     facets: tuple[Facet, ...]
-    bounds: tuple[Bound, ...]
     columns: Mapping[str, Column]
     chosen: tuple[Chosen, ...]
     clear: str
@@ -159,7 +161,7 @@ def list_page(visit: Visit, spec: ListSpec) -> ListPage:
                 filters={**asked.filters, **spec.fixed},
                 ranges=_ranges(spec, asked),
                 q=asked.q,
-                sort=(asked.sort,) if asked.sort else (),
+                sort=(sort,) if (sort := asked.sort or _default_sort(spec, asked)) else (),
                 cursor=asked.cursor or None,
                 limit=spec.page_size,
                 facets=tuple(facet.name for facet in spec.facets),
@@ -177,9 +179,10 @@ def list_page(visit: Visit, spec: ListSpec) -> ListPage:
         q=asked.q,
         path=spec.path,
         facets=tuple(
-            _facet(facet, page.facets.get(facet.name, ()), asked, to) for facet in spec.facets
+            _facet(facet, page.facets.get(facet.name, ()), asked, to, _bound(spec, facet, asked))
+            for facet in spec.facets
+            if _tells_apart(page, facet.name, asked)
         ),
-        bounds=tuple(_bound(entry, asked) for entry in spec.ranges),
         columns={name: _column(name, spec, asked, to) for name in spec.sorts},
         chosen=tuple(_chosen(spec, asked, to)),
         clear=to(_Asked(sort=asked.sort)),
@@ -235,7 +238,9 @@ def _number(text: str | None) -> float | None:
 _To = Callable[..., str]
 
 
-def _facet(spec: FacetSpec, values: Sequence[FacetValue], asked: _Asked, to: _To) -> Facet:
+def _facet(
+    spec: FacetSpec, values: Sequence[FacetValue], asked: _Asked, to: _To, bound: Bound | None
+) -> Facet:
     chosen = asked.filters.get(spec.name, ())
     counts = {value.value: value.count for value in values}
     names = [name for name in chosen if name not in counts] + list(counts)
@@ -250,7 +255,14 @@ def _facet(spec: FacetSpec, values: Sequence[FacetValue], asked: _Asked, to: _To
         for number, name in enumerate(names)
     ]
     choices.sort(key=lambda choice: not choice.chosen)
-    return Facet(spec.label, tuple(choices[:_SHOWN_VALUES]), tuple(choices[_SHOWN_VALUES:]))
+    shown, more = choices[:_SHOWN_VALUES], choices[_SHOWN_VALUES:]
+    return Facet(spec.label, tuple(shown), tuple(more), bound)
+
+
+def _tells_apart(page: Page, name: str, asked: _Asked) -> bool:
+    """Whether a facet has a choice: something is chosen, or not all items have its only value."""
+    values = page.facets.get(name, ())
+    return name in asked.filters or len(values) > 1 or any(v.count < page.total for v in values)
 
 
 def _toggled(asked: _Asked, name: str, value: str) -> _Asked:
@@ -262,14 +274,18 @@ def _toggled(asked: _Asked, name: str, value: str) -> _Asked:
     )
 
 
-def _bound(spec: RangeSpec, asked: _Asked) -> Bound:
-    low, high = (asked.bounds.get(f"{spec.name}_{end}", "") for end in ("min", "max"))
-    return Bound(spec.name, spec.label, low, high, spec.placeholder)
+def _bound(spec: ListSpec, facet: FacetSpec, asked: _Asked) -> Bound | None:
+    """The range of the same name as a facet."""
+    for entry in spec.ranges:
+        if entry.name == facet.name:
+            low, high = (asked.bounds.get(f"{entry.name}_{end}", "") for end in ("min", "max"))
+            return Bound(entry.name, low, high, entry.placeholder)
+    return None
 
 
 def _column(name: str, spec: ListSpec, asked: _Asked, to: _To) -> Column:
-    current = (asked.sort or _default_sort(spec, asked)).removeprefix("-")
-    down = (asked.sort or _default_sort(spec, asked)).startswith("-")
+    sort = asked.sort or _default_sort(spec, asked) or _own_sort(spec, asked)
+    current, down = sort.removeprefix("-"), sort.startswith("-")
     if current != name:
         first = f"-{name}" if name in spec.descending else name
         return Column(to(replace(asked, sort=first)), "")
@@ -279,6 +295,10 @@ def _column(name: str, spec: ListSpec, asked: _Asked, to: _To) -> Column:
 
 def _default_sort(spec: ListSpec, asked: _Asked) -> str:
     # With words to look for, the best match comes first.
+    return "" if asked.q else spec.default_sort
+
+
+def _own_sort(spec: ListSpec, asked: _Asked) -> str:
     return "" if asked.q else KINDS[spec.kind].default_sort[0]
 
 

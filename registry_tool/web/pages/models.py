@@ -54,6 +54,7 @@ RELEASES_OF_MODEL = ListSpec(
         FacetSpec("environment", "Deployed to"),
         FacetSpec("yanked", "Yanked", yes_no),
     ),
+    default_sort="-version",
     page_size=100,
 )
 

@@ -41,3 +41,8 @@ def latest_by_deployment(records: Iterable[Item]) -> list[Item]:
     for record in records:
         found.setdefault((record["environment"], record["name"]), record)
     return list(found.values())
+
+
+def without_none(value: Item) -> Item:
+    """Only what is set."""
+    return {name: entry for name, entry in value.items() if entry is not None}

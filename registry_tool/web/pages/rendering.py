@@ -147,6 +147,7 @@ def _environment() -> Environment:
         "release_page": presenting.release_page,
         "short_revision": presenting.short_revision,
         "latest_by_deployment": presenting.latest_by_deployment,
+        "without_none": presenting.without_none,
     }
     environment.globals |= {"static": static_address, "results": RESULTS}
     return environment

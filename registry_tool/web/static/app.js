@@ -75,13 +75,16 @@
     events.addEventListener("revision", (event) => {
       const served = JSON.parse(event.data);
       const shown = document.getElementById("revision")?.dataset;
-      if (!shown || (shown.oid === served.oid && shown.records === (served.records ?? ""))) return;
+      if (!shown || (shown.revision === served.revision && shown.records === (served.records ?? ""))) return;
       if (document.activeElement?.matches("main input, main select")) {
         say("There is a newer revision: reload to see it.");
         return;
       }
       htmx.ajax("GET", location.href, { source: "#main", target: "#main", select: "#main", swap: "outerHTML", selectOOB: "#revision" })
         .then(() => say("Updated to the newest revision."));
+    });
+    events.addEventListener("live", () => {
+      if (document.getElementById("live")) htmx.trigger("#live", "live");
     });
     addEventListener("pagehide", () => events.close());
     addEventListener("pageshow", (event) => { if (event.persisted) follow(); });
