@@ -22,6 +22,7 @@ from registry_tool.deployers.containers import (
 )
 from registry_tool.deployers.engine import Document, Engine, Refused
 from registry_tool.deployers.interface import (
+    KEY,
     Deployed,
     Place,
     ServiceSpec,
@@ -86,15 +87,16 @@ class ContainerSwap:
     def run(self) -> Deployed:
         """Have the service run, and nothing else of the deployment."""
         self._finish_what_was_begun()
-        before = self._containers().keys()
+        before = self._containers().values()
+        had_other = any(found["Config"]["Labels"].get(KEY) != self._service.key for found in before)
         try:
             health = self._replace_all()
             for name in sorted(self._containers().keys() - set(self._names)):
                 self._retire(name)
         except NotServing as problem:
-            return self._go_back(problem, had_one=bool(before))
+            return self._go_back(problem, had_other=had_other)
         except Refused as refused:
-            return self._go_back(NotServing(refused.message), had_one=bool(before))
+            return self._go_back(NotServing(refused.message), had_other=had_other)
         return Deployed(DeploymentResult.SUCCEEDED, health)
 
     # --- what is there ---------------------------------------------------------------------------
@@ -206,7 +208,7 @@ class ContainerSwap:
 
     # --- backwards -------------------------------------------------------------------------------
 
-    def _go_back(self, problem: NotServing, *, had_one: bool) -> Deployed:
+    def _go_back(self, problem: NotServing, *, had_other: bool) -> Deployed:
         for name in self._containers():
             if name.endswith(CHECK):
                 self._effect(self._engine.remove, name)
@@ -217,7 +219,7 @@ class ContainerSwap:
         except Refused as refused:
             text = f"{problem.text}; and what ran before could not be started: {refused.message}"
             return Deployed(DeploymentResult.FAILED, "unhealthy", text)
-        if had_one:
+        if had_other:
             return Deployed(DeploymentResult.ROLLED_BACK, "unhealthy", problem.text)
         return Deployed(DeploymentResult.FAILED, "unhealthy", problem.text)
 

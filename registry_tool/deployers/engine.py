@@ -22,6 +22,7 @@ _SECONDS = 60.0
 _PATIENT_SECONDS = 3600.0
 """For streams of gigabytes: the engine answers when it has stored them."""
 STOP_SECONDS = 10
+_FULL = "no space left on device"
 
 
 class Refused(ActionFailed):
@@ -82,7 +83,7 @@ class Engine:
         with self._translated("loading an image"), self._patience():
             for event in self._api.load_image(archive):
                 if event.get("error"):
-                    raise Refused(f"the engine could not load the image: {event['error']}", 500)
+                    raise _refused("loading an image", str(event["error"]), 500)
 
     # --- containers ------------------------------------------------------------------------------
 
@@ -351,9 +352,7 @@ def _translated(address: Address, doing: str) -> Iterator[None]:
         yield
     except errors.APIError as problem:
         words = str(problem.explanation or problem).strip()
-        raise Refused(
-            f"the engine refused {doing}: {words}", problem.status_code or 500
-        ) from problem
+        raise _refused(doing, words, problem.status_code or 500) from problem
     except (
         errors.DockerException,
         requests.RequestException,
@@ -366,6 +365,16 @@ def _translated(address: Address, doing: str) -> Iterator[None]:
             code="RT611",
             transient=True,
         ) from problem
+
+
+def _refused(doing: str, words: str, status: int) -> Refused | EngineProblem:
+    if _FULL in words:
+        return EngineProblem(
+            f"the engine's disk is full: it refused {doing}: {words}",
+            help="free some space: docker system df, docker system prune",
+            code="RT611",
+        )
+    return Refused(f"the engine refused {doing}: {words}", status)
 
 
 def _passes(words: str) -> bool:

@@ -147,13 +147,14 @@ class EngineDeployer(Protocol):
 
 LABEL = "io.registry-tool"
 """What the names of all labels start with."""
+KEY = f"{LABEL}.deployment-key"
 
 
 def service_labels(service: ServiceSpec) -> dict[str, str]:
     """By what everything that belongs to a deployment is found again."""
     return {
         f"{LABEL}.deployment": service.deployment.subject,
-        f"{LABEL}.deployment-key": service.key,
+        KEY: service.key,
         f"{LABEL}.environment": service.deployment.spec.environment,
         f"{LABEL}.release": service.release.subject,
     }

@@ -12,13 +12,12 @@ from registry_tool.deployers.containers import (
     variable_differences,
 )
 from registry_tool.deployers.engine import Document
-from registry_tool.deployers.interface import LABEL, Place, ServiceSpec, service_labels
+from registry_tool.deployers.interface import KEY, Place, ServiceSpec, service_labels
 from registry_tool.deployers.timing import Timing
 from registry_tool.domain.quantities import memory_bytes
 
 STACK = "com.docker.stack.namespace"
 """The label by which `docker stack` groups services."""
-KEY = f"{LABEL}.deployment-key"
 _RESTART_DELAY = 5.0
 _LONGEST_MONITOR = 30.0
 

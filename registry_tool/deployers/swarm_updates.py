@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from registry_tool.deployers.engine import Document, Engine, Refused
-from registry_tool.deployers.interface import LABEL, Deployed, ServiceSpec, Watch
+from registry_tool.deployers.interface import KEY, LABEL, Deployed, ServiceSpec, Watch
 from registry_tool.deployers.probing import SETTLED
-from registry_tool.deployers.swarm_services import KEY, spec_differences
+from registry_tool.deployers.swarm_services import spec_differences
 from registry_tool.deployers.timing import Timing
 from registry_tool.domain.records import DeploymentResult
 from registry_tool.failpoints import reach

@@ -95,8 +95,8 @@ class Deploying:
         problems: list[EnvironmentProblem] = []
         for name, environment in sorted(self._desired.environments.items()):
             place = Place(name, environment.manifest.spec.target)
-            services = self._services.settled(name)
-            if place.target.type not in ENGINES or not services:
+            services = self._services.settled(name) if place.target.type in ENGINES else ()
+            if not services:
                 continue
             known = self._services.names(name)
             try:

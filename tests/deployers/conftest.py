@@ -9,9 +9,11 @@ import shutil
 import tarfile
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 from registries import RegistryFolder
 from served import Served
@@ -58,18 +60,44 @@ def python_layout(debian_archive: Path, tmp_path_factory: pytest.TempPathFactory
     return root / "store"
 
 
+@pytest.fixture(scope="session")
+def swarm(docker_client: Any) -> Iterator[None]:
+    """The engine is a manager; a Swarm that was begun for the tests is left after them."""
+    if docker_client.info()["Swarm"]["LocalNodeState"] == "active":
+        yield
+        return
+    docker_client.swarm.init(advertise_addr="127.0.0.1")
+    yield
+    docker_client.swarm.leave(force=True)
+
+
+@pytest.fixture(scope="session")
+def swept_client(docker_client: Any) -> Iterator[Any]:
+    """The engine's client; in the end images and weights of the tests go, where nobody else uses them."""
+    yield docker_client
+    for image in docker_client.images.list():
+        for name in (*image.tags, *(image.attrs.get("RepoDigests") or ())):
+            if re.match(r"(localhost|127\.0\.0\.1):\d+/(ml/)?echo[:@]", name):
+                with suppress(docker.errors.APIError):
+                    docker_client.images.remove(name)
+    for volume in docker_client.volumes.list(filters={"label": "io.registry-tool.weights"}):
+        if "release/echo/" in volume.attrs["Labels"]["io.registry-tool.weights"]:
+            with suppress(docker.errors.APIError):
+                volume.remove()
+
+
 @pytest.fixture
 def served(
     empty_registry: RegistryFolder,
     python_layout: Path,
-    docker_client: Any,
+    swept_client: Any,
     docker_host: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Served]:
     """Releases 1.0.0 and 1.0.1 of a server, nothing deployed; the environment has a name of its own."""
     monkeypatch.setenv("DOCKER_HOST", docker_host)
     folder = Served(
-        empty_registry.path, empty_registry.storage, docker_client, f"t{uuid.uuid4().hex[:8]}"
+        empty_registry.path, empty_registry.storage, swept_client, f"t{uuid.uuid4().hex[:8]}"
     )
     shutil.copytree(python_layout, folder.store, copy_function=shutil.copy)
     index = json.loads((folder.store / "bases" / "python" / "index.json").read_text())

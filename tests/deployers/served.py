@@ -164,9 +164,6 @@ class Served(Applied):
         if self.in_swarm:
             for secret in self.client.secrets.list(filters=label):
                 secret.remove()
-        for volume in self.client.volumes.list(filters={"label": "io.registry-tool.weights"}):
-            if self.environment in volume.name:
-                volume.remove()
         deadline = time.monotonic() + 20
         while networks := self.client.networks.list(filters=label):
             for network in networks:

@@ -32,17 +32,6 @@ while not stopped:
 """
 
 
-@pytest.fixture(scope="session")
-def swarm(docker_client: Any) -> Iterator[None]:
-    """The engine is a manager; a Swarm that was begun for the tests is left after them."""
-    if docker_client.info()["Swarm"]["LocalNodeState"] == "active":
-        yield
-        return
-    docker_client.swarm.init(advertise_addr="127.0.0.1")
-    yield
-    docker_client.swarm.leave(force=True)
-
-
 @pytest.fixture
 def served(served: Served, swarm: None) -> Served:
     served.target("swarm")
