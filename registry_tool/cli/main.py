@@ -13,6 +13,9 @@ from registry_tool import __version__
 from registry_tool.cli.app import App
 from registry_tool.errors import RegistryToolError
 
+# No plugin of pydantic belongs to this program, and looking for one reads the metadata of every package.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("init", "Scaffold a registry repository and commit it."),
     "new": ("new", "Write a manifest with comments; never overwrite."),

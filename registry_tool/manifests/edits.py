@@ -11,11 +11,11 @@ from typing import Any
 from registry_tool.domain.diagnostics import Pointer
 from registry_tool.errors import InvalidManifests, UsageProblem
 from registry_tool.manifests.document import Document
+from registry_tool.manifests.examining import diagnostics_of
 from registry_tool.manifests.reading import read_document
 from registry_tool.manifests.removing import removal
 from registry_tool.manifests.replacing import insertion, replacement
 from registry_tool.manifests.splices import Splice, shown
-from registry_tool.manifests.validating import diagnostics_of
 
 
 def set_value(data: bytes, pointer: Pointer, value: Any) -> bytes:

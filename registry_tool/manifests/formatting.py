@@ -12,11 +12,11 @@ from collections.abc import Callable
 from registry_tool.errors import InvalidManifests
 from registry_tool.manifests.document import Document, MappingNode, Scalar, walk
 from registry_tool.manifests.emitting import scalar
+from registry_tool.manifests.examining import diagnostics_of
 from registry_tool.manifests.layout import aligned, spaced
 from registry_tool.manifests.ordering import ordered
 from registry_tool.manifests.reading import read_document
 from registry_tool.manifests.scalars import reads_as_string
-from registry_tool.manifests.validating import diagnostics_of
 
 _ROUNDS = 6
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from registry_tool.domain.diagnostics import Diagnostic, Finding, RelatedPosition, Span
-from registry_tool.manifests.document import Document
-from registry_tool.manifests.reading import read_document
 from registry_tool.manifests.source import Source
+
+if TYPE_CHECKING:
+    from registry_tool.manifests.document import Document
 
 START = Span(1, 1, 1, 1)
 """The place of what concerns a file as a whole."""
@@ -26,6 +28,8 @@ def locate(source: Source, findings: Iterable[Finding]) -> tuple[Diagnostic, ...
 def _documents(source: Source, paths: set[str]) -> Mapping[str, Document]:
     if not paths:
         return {}
+    from registry_tool.manifests.reading import read_document
+
     oids = {entry.path: entry.oid for entry in source.entries() if entry.path in paths}
     contents = dict(source.read(sorted(set(oids.values()))))
     return {path: read_document(contents[oid]) for path, oid in oids.items()}

@@ -21,9 +21,7 @@ from registry_tool.domain.subjects import DeploymentId, ReleaseId
 from registry_tool.errors import InvalidManifests
 from registry_tool.manifests.fingerprint import fingerprint
 from registry_tool.manifests.parsing import Irregular, parse
-from registry_tool.manifests.reading import read_document
 from registry_tool.manifests.source import REGULAR_MODES, Cache, EntryLike
-from registry_tool.manifests.validating import check_schema, diagnostics_of
 
 R_co = TypeVar("R_co", bound=Manifest, covariant=True)
 
@@ -48,6 +46,9 @@ def _validated(kind: str, body: bytes) -> Manifest:
 
 
 def _examined(path: str, data: bytes) -> AnyRecord:
+    from registry_tool.manifests.examining import check_schema, diagnostics_of
+    from registry_tool.manifests.reading import read_document
+
     document = read_document(data)
     troubles: list[Any] = []
     record: Manifest | None = None

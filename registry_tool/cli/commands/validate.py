@@ -86,22 +86,30 @@ def validate_once(app: App, request: Request) -> int:
 
 def render(shown: Sequence[Diagnostic], state: Checked, output: str, *, color: bool) -> str:
     """The diagnostics in one of the formats."""
-    from registry_tool.cli.formats import github, junit, sarif, text
-    from registry_tool.cli.formats import json as json_format
-    from registry_tool.cli.formats.layout import counted
-
     match output:
         case "json":
+            from registry_tool.cli.formats import json as json_format
+
             return json_format.format_diagnostics(shown, checked=state.checked)
         case "github":
+            from registry_tool.cli.formats import github
+
             return github.format_diagnostics(shown)
         case "sarif":
+            from registry_tool.cli.formats import sarif
+
             return sarif.format_diagnostics(shown)
         case "junit":
+            from registry_tool.cli.formats import junit
+
             return junit.format_diagnostics(shown, checked=state.checked)
+        case _ if shown:
+            from registry_tool.cli.formats import text
+
+            return text.format_diagnostics(shown, color=color)
         case _:
-            if shown:
-                return text.format_diagnostics(shown, color=color)
+            from registry_tool.cli.formats.layout import counted
+
             return f"{counted(state.checked, 'manifest')} checked, no errors\n"
 
 

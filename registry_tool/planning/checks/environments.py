@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from registry_tool.domain.diagnostics import Finding
 from registry_tool.planning.checks.context import Context
-from registry_tool.planning.gates import schedule_problem
 
 
 def check_environments(context: Context) -> Iterator[Finding]:
@@ -14,6 +13,8 @@ def check_environments(context: Context) -> Iterator[Finding]:
     for environment in context.desired.environments.values():
         spec = environment.manifest.spec
         for index, freeze in enumerate(spec.freeze):
+            from registry_tool.planning.gates import schedule_problem
+
             problem = schedule_problem(freeze.schedule)
             if problem is not None:
                 yield Finding(
