@@ -40,27 +40,38 @@ class DockerRegistry:
         self.folder = folder
         self._auth = auth
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
-        self.host = f"127.0.0.1:{self.port}"
+        self.port = 0
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it, on the same port and over the same files as before."""
+        """Start it; again on the same port and over the same files as before."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "htpasswd").write_text(_HTPASSWD)
+        # A port that is free now may be somebody else's a moment later.
+        for _ in range(1 if self.port else 3):
+            self.port = self.port or _free_port()
+            if self._started():
+                return
+            self.stop()
+            taken, self.port = self.port, 0
+        pytest.fail(f"docker-registry does not start on port {taken}:\n{self.log[-2000:]}")
+
+    def _started(self) -> bool:
         text = _CONFIG + (_AUTH if self._auth else "")
         config = self.folder / "config.yml"
         config.write_text(text.format(folder=self.folder, port=self.port))
-        (self.folder / "htpasswd").write_text(_HTPASSWD)
         with (self.folder / "log").open("ab") as log:
             command = ["docker-registry", "serve", str(config)]
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.monotonic() + _SECONDS
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                pytest.fail(f"docker-registry does not start:\n{self.log[-2000:]}")
+        while time.monotonic() < deadline and self._process.poll() is None:
+            if self._answers():
+                return True
             time.sleep(0.05)
+        return False
 
     def stop(self) -> None:
         """Stop it at once, connections and all."""
@@ -97,6 +108,13 @@ class DockerRegistry:
         except OSError:
             return False
         return status in {200, 401}
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def require_docker_registry() -> None:
