@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import ssl
 import urllib.request
@@ -27,9 +28,18 @@ def open_pool(host: str, base: str, docker: Path) -> urllib3.PoolManager:
     scheme = urlsplit(base).scheme
     context = _tls(host, docker) if scheme == "https" else None
     proxy = urllib.request.getproxies().get(scheme)
-    if proxy and not urllib.request.proxy_bypass(host):
+    if proxy and not _is_here(base) and not urllib.request.proxy_bypass(host):
         return urllib3.ProxyManager(proxy, maxsize=_CONNECTIONS, ssl_context=context)
     return urllib3.PoolManager(maxsize=_CONNECTIONS, ssl_context=context)
+
+
+def _is_here(base: str) -> bool:
+    """Whether it is this machine, which no proxy reaches (as Docker sees it, too)."""
+    name = urlsplit(base).hostname or ""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
 
 
 def _tls(host: str, docker: Path) -> ssl.SSLContext:

@@ -33,7 +33,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
             *("-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
-            *("-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-addext", "subjectAltName=IP:127.0.0.1,DNS:registry.test"),
             *("-keyout", str(key), "-out", str(certificate)),
         ],
         check=True,
@@ -119,11 +119,12 @@ def test_a_location_in_the_open_is_not_followed(
 
 
 class _Proxy(threading.Thread):
-    """Forwards CONNECT and absolute URLs, and remembers them."""
+    """Forwards CONNECT and absolute URLs to one server, whatever its name, and remembers them."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: int) -> None:
         super().__init__(daemon=True)
         self.asked: list[str] = []
+        self._server = server
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
 
@@ -147,8 +148,7 @@ class _Proxy(threading.Thread):
             method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
             self.asked.append(f"{method} {target}")
             address = target.removeprefix("http://").split("/")[0]
-            host, _, port = address.partition(":")
-            with socket.create_connection((host, int(port))) as server:
+            with socket.create_connection(("127.0.0.1", self._server)) as server:
                 if method == "CONNECT":
                     client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
                 else:
@@ -168,8 +168,11 @@ class _Proxy(threading.Thread):
 
 
 @contextmanager
-def proxy() -> Iterator[_Proxy]:
-    running = _Proxy()
+def proxy(registry: Registry) -> Iterator[_Proxy]:
+    """In front of a registry, which is known by another name from then on."""
+    port = int(registry.host.partition(":")[2])
+    registry.host = f"registry.test:{port}"
+    running = _Proxy(port)
     running.start()
     try:
         yield running
@@ -178,29 +181,52 @@ def proxy() -> Iterator[_Proxy]:
         running.join()
 
 
+@pytest.fixture
+def no_bypass(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("no_bypass")
 def test_the_proxy_of_the_environment_is_used(
     secure: Registry, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    with proxy() as running, fault_registry() as plain:
+    with proxy(secure) as running:
         monkeypatch.setenv("https_proxy", running.url)
+        put(store_in(secure, tmp_path), blob(MIB))
+        assert set(running.asked) == {f"CONNECT {secure.host}"}
+    with fault_registry() as plain, proxy(plain) as running:
         monkeypatch.setenv("http_proxy", running.url)
-        monkeypatch.delenv("no_proxy", raising=False)
-        assert store_in(secure, tmp_path).resolve("minilm", "1.0.0") is None
         put(store_in(plain, tmp_path, insecure=True), blob(MIB))
-        assert running.asked[0] == f"CONNECT {secure.host}"
-        assert any(entry.startswith(f"HEAD http://{plain.host}/v2/") for entry in running.asked)
-        running.asked.clear()
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
-        assert store_in(secure, tmp_path).resolve("minilm", "1.0.0") is None
-        assert running.asked == []
+        assert running.asked[0].startswith(f"HEAD http://{plain.host}/v2/")
 
 
-def test_a_proxy_that_is_down_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with proxy() as gone:
+@pytest.mark.usefixtures("no_bypass")
+def test_this_machine_needs_no_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with fault_registry() as registry:
+        assert store_in(registry, tmp_path, insecure=True).resolve("minilm", "1.0.0") is None
+
+
+@pytest.mark.usefixtures("no_bypass")
+def test_a_proxy_that_is_down_is_named(
+    secure: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with proxy(secure) as gone:
         pass
     monkeypatch.setenv("https_proxy", gone.url)
-    monkeypatch.delenv("no_proxy", raising=False)
-    with fault_registry() as registry, pytest.raises(StoreProblem, match="proxy") as caught:
-        store_in(registry, tmp_path).resolve("minilm", "1.0.0")
+    with pytest.raises(StoreProblem, match="proxy") as caught:
+        store_in(secure, tmp_path).resolve("minilm", "1.0.0")
     assert caught.value.transient
+
+
+def test_a_registry_may_be_left_out(
+    secure: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with proxy(secure) as running:
+        monkeypatch.setenv("https_proxy", running.url)
+        monkeypatch.setenv("no_proxy", "registry.test")
+        with pytest.raises(StoreProblem, match=r"registry\.test.* cannot be reached"):
+            store_in(secure, tmp_path).resolve("minilm", "1.0.0")
+        assert running.asked == []
