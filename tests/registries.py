@@ -145,3 +145,23 @@ class RegistryFolder:
     def deployment(self, environment: str, name: str, model: str, version: str) -> None:
         text = DEPLOYMENT.format(environment=environment, name=name, model=model, version=version)
         self.write(f"manifests/deployments/{environment}/{name}.yaml", text)
+
+
+def empty_repository(place: Path) -> RegistryFolder:
+    """A repository without a commit, holding Registry and the template `weights`."""
+    folder = RegistryFolder(place / "registry", place / "storage")
+    folder.path.mkdir()
+    folder.git("init", "--quiet", "--initial-branch=main")
+    folder.write("manifests/registry.yaml", REGISTRY.format(storage=folder.storage))
+    folder.write("build_templates/weights/template.yaml", TEMPLATE)
+    return folder
+
+
+def add_minilm(folder: RegistryFolder) -> RegistryFolder:
+    """Commit one release, minilm/1.0.0, deployed as staging/search."""
+    folder.model("minilm")
+    folder.release("minilm", "1.0.0")
+    folder.environment("staging")
+    folder.deployment("staging", "search", "minilm", "1.0.0")
+    folder.commit("Add minilm")
+    return folder

@@ -47,6 +47,7 @@ class ServeSettings:
 def web_context(app: App, settings: ServeSettings) -> WebContext:
     """The web index's context over a repository."""
     from registry_tool.catalog.files import Catalogs
+    from registry_tool.cli.recorded import records_ref
     from registry_tool.cli.ref_watching import RefWatcher
     from registry_tool.oci.layout import LayoutStore
     from registry_tool.reconcile.live import read_live
@@ -67,7 +68,9 @@ def web_context(app: App, settings: ServeSettings) -> WebContext:
 
     catalogs = Catalogs(catalog_directory(app))
     return WebContext(
-        updater=CatalogUpdater(repository, catalogs, app.cache),
+        updater=CatalogUpdater(
+            repository, catalogs, app.cache, jobs=app.jobs, records_ref=records_ref
+        ),
         catalogs=catalogs,
         store=LayoutStore(app.store_root, read_only=True),
         version=__version__,

@@ -8,10 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from registry_tool.web.etag import pair_etag
 from registry_tool.web.paths import route_template
 from registry_tool.web.response_cache import Key, Stored
-from registry_tool.web.serving import View, serving_of
+from registry_tool.web.serving import View
 
 JSON = "application/json"
 HTML = "text/html; charset=utf-8"
@@ -41,8 +40,7 @@ def answer(
     With `remember` it is given again without asking until another revision is served, to everybody
     who may read: leave that off where it depends on anything else, such as a cookie.
     """
-    context = serving_of(request).context
-    etag = pair_etag(view.pair, context.version)
+    etag = view.etag
     closed = view.settings.require_api_key
     headers = (
         (b"content-type", media_type.encode()),
@@ -53,6 +51,6 @@ def answer(
     )
     content = body.encode() if isinstance(body, str) else body
     stored = Stored.of(etag, headers, content, route_template(request.scope))
-    if remember and view.at is None and view.pair == view.tip.pair:
+    if remember and view.is_tip:
         view.tip.responses.put(Key(request.scope["path"], request.scope["query_string"]), stored)
     return CatalogAnswer(stored)

@@ -15,9 +15,8 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
-from registry_tool.web.api.routes import router as api_router
+from registry_tool.web.api.routes import add_api
 from registry_tool.web.api.schemas import component_schemas
-from registry_tool.web.api.system import health_router
 from registry_tool.web.auth import Authentication, Gate
 from registry_tool.web.auth import router as auth_router
 from registry_tool.web.context import WebContext
@@ -26,7 +25,7 @@ from registry_tool.web.head import HeadAsGet
 from registry_tool.web.metrics import Measuring, Metrics
 from registry_tool.web.metrics import router as metrics_router
 from registry_tool.web.pages.routes import router as pages_router
-from registry_tool.web.problems import add_problem_handlers
+from registry_tool.web.problems import Crashes, add_problem_handlers
 from registry_tool.web.response_cache import CachedResponses
 from registry_tool.web.security import CrossOrigin, SecurityHeaders
 from registry_tool.web.serving import Serving
@@ -65,8 +64,7 @@ def create_app(context: WebContext) -> Application:
     app.state.gate = gate = Gate(serving)
     app.state.store_scan = StoreScan(context.store)
     app.state.metrics = metrics = _metrics(serving)
-    app.include_router(api_router)
-    app.include_router(health_router)
+    add_api(app)
     app.include_router(metrics_router)
     app.include_router(auth_router)
     app.include_router(v2_router)
@@ -77,6 +75,7 @@ def create_app(context: WebContext) -> Application:
     app.add_middleware(CachedResponses, serving=lambda: serving)
     app.add_middleware(Authentication, gate=gate)
     app.add_middleware(CrossOrigin, origins=lambda: serving.settings.cors_origins)
+    app.add_middleware(Crashes)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(HeadAsGet)
     if metrics is not None:

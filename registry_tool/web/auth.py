@@ -24,7 +24,8 @@ from registry_tool.web.paths import is_for_programs, is_registry_protocol, route
 from registry_tool.web.problems import problem_response
 from registry_tool.web.serving import NOTHING_YET, Serving
 
-_OPEN = ("/health/", "/login/", "/logout/", "/static/", "/favicon.ico/")
+_OPEN = {"/health", "/login", "/logout", "/favicon.ico"}
+_OPEN_FOLDER = "/static/"
 _FORM_LIMIT = 8192
 _MISSING = "Missing API key"
 _INVALID = "Invalid API key"
@@ -91,7 +92,8 @@ class Authentication:
 
     def _refusal(self, scope: Scope) -> Response | None:
         state = self.gate.state
-        if state == "open" or (route_path(scope) + "/").startswith(_OPEN):
+        path = route_path(scope)
+        if state == "open" or path in _OPEN or path.startswith(_OPEN_FOLDER):
             return None
         if state == "unknown":
             return self.gate.not_ready(Request(scope))
@@ -134,7 +136,7 @@ def _challenge(request: Request, detail: str) -> Response:
             request, 401, detail, {"WWW-Authenticate": 'ApiKey realm="registry-tool"'}
         )
     root = _root(request)
-    here = root + route_path(request.scope)
+    here = quote(root + route_path(request.scope))
     here += f"?{request.url.query}" if request.url.query else ""
     login = f"{root}/login?next={quote(here)}"
     if "hx-request" in request.headers:

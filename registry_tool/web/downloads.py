@@ -18,11 +18,12 @@ from registry_tool.catalog.queries import Catalog
 from registry_tool.errors import StorageProblem
 from registry_tool.storage.storage import Storage
 from registry_tool.web.api.documenting import COMMON, UNFIT, UNKNOWN, Responses, problem
+from registry_tool.web.paths import API_PREFIX
 from registry_tool.web.serving import AtParameter, CurrentServing
 from registry_tool.web.streaming import Content, ContentResponse
 
 log = logging.getLogger(__name__)
-router = APIRouter(tags=["items"])
+router = APIRouter(prefix=API_PREFIX, tags=["items"])
 
 _BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _RESPONSES: Responses = {
@@ -51,6 +52,7 @@ class _Place(NamedTuple):
 @router.api_route(
     "/artifacts/{sha256}/download",
     methods=["GET"],
+    status_code=200,
     response_class=ContentResponse,
     responses={**UNKNOWN, **UNFIT, **COMMON, **_RESPONSES},
 )

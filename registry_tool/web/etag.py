@@ -8,12 +8,14 @@ if TYPE_CHECKING:
     from registry_tool.catalog.files import CatalogPair
 
 
-def pair_etag(pair: CatalogPair, version: str) -> str:
+def pair_etag(pair: CatalogPair, newest: str, version: str) -> str:
     """Of everything that follows from a pair and the version of the program.
 
-    A weak one: the same content has several encodings.
+    `newest` is the commit that the branch names, which may be refused: then pages and statistics
+    say so. A weak tag: the same content has several encodings.
     """
-    return f'W/"{pair.key}-{version}"'
+    refused = "" if newest == pair.manifests else f"-{newest[:12]}"
+    return f'W/"{pair.key}{refused}-{version}"'
 
 
 def names_etag(if_none_match: str | None, etag: str) -> bool:

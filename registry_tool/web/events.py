@@ -102,7 +102,7 @@ def revision_event(serving: Serving) -> dict[str, Any] | None:
     return {
         "revision": str(tip.pair.revision),
         "records": tip.pair.records,
-        "etag": pair_etag(tip.pair, serving.context.version),
+        "etag": pair_etag(tip.pair, tip.newest, serving.context.version),
     }
 
 

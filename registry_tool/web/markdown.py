@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 LIMIT = 64_000
 """Longer text is shown as it is: some Markdown takes time that grows with the square of its length."""
+_FIRST_HEADING = 3
 _LINK = re.compile(r"https?://", re.IGNORECASE)
+_MARKS = re.compile(
+    r"^\s*(?:#{1,6}|[-*+>]|\|[-|: ]+$)\s?|\*\*|__|`+|\|(?=\s|$)|\[([^]]*)\]\([^)]*\)"
+)
+"""What `notes_excerpt` leaves out; of a link its text stays."""
 
 
 @lru_cache(maxsize=128)
@@ -28,7 +33,10 @@ def render_markdown(text: str) -> Markup:
     shown = visible(text)
     if len(shown) > LIMIT:
         return Markup('<pre class="pre-wrap">{}</pre>').format(shown)
-    html: str = _parser().render(shown)
+    parser = _parser()
+    tokens = parser.parse(shown)
+    _place_headings(tokens)
+    html: str = parser.renderer.render(tokens, parser.options, {})
     return Markup(html)  # noqa: S704 - made by a parser that escapes all text
 
 
@@ -36,6 +44,12 @@ def excerpt(text: str, length: int = 160) -> str:
     """The beginning of a text, on one line."""
     line = " ".join(text[: length * 4].split())
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def notes_excerpt(text: str, length: int = 160) -> str:
+    """The beginning of Markdown, on one line and without its marks."""
+    lines = text[: length * 4].splitlines()
+    return excerpt(" ".join(_MARKS.sub(r"\1", line) for line in lines), length)
 
 
 @lru_cache(maxsize=1)
@@ -48,8 +62,6 @@ def _parser() -> MarkdownIt:
     parser.disable(["image", "html_block", "html_inline"])
     parser.validateLink = _is_web_link  # type: ignore[method-assign]
     parser.add_render_rule("link_open", _link_open)
-    for name in ("heading_open", "heading_close"):
-        parser.add_render_rule(name, _heading)
     return parser
 
 
@@ -68,7 +80,9 @@ def _link_open(
     return renderer.renderToken(tokens, index, options, _env)
 
 
-def _heading(_renderer: RendererHTML, tokens: Sequence[Token], index: int, *_rest: Any) -> str:
-    """Headings of a text begin below those of the page."""
-    level = min(6, int(tokens[index].tag[1]) + 2)
-    return f"<h{level}>" if tokens[index].nesting == 1 else f"</h{level}>\n"
+def _place_headings(tokens: Sequence[Token]) -> None:
+    """Headings of a text begin below those of the page, and leave out no level."""
+    headings = [token for token in tokens if token.type in {"heading_open", "heading_close"}]
+    levels = sorted({token.tag for token in headings})
+    for token in headings:
+        token.tag = f"h{min(6, levels.index(token.tag) + _FIRST_HEADING)}"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(tags=["system"])
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_EXAMPLE = 'registry_tool_http_requests_total{method="GET",route="/health",status="200"} 42.0\n'
 
 
 class Metrics:
@@ -119,7 +120,7 @@ class Measuring:
     responses={
         200: {
             "description": "The exposition format of Prometheus",
-            "content": {"text/plain": {"schema": {"type": "string"}}},
+            "content": {"text/plain": {"schema": {"type": "string"}, "example": _EXAMPLE}},
         },
         404: {"description": "The extra `metrics` is not installed"},
     },

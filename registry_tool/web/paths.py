@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.types import Scope
 
+API_PREFIX = "/api/v1"
 _FOR_PROGRAMS = ("/api/", "/health/", "/metrics/")
 
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from registry_tool.errors import (
     CatalogProblem,
@@ -74,9 +75,31 @@ def _sentence(problem: RegistryToolError) -> str:
     return f"{problem.message}; {problem.help}" if problem.help else problem.message
 
 
-def _crash(request: Request, _problem: Exception) -> Response:
-    # Starlette logs the traceback; the visitor learns nothing of the inside.
-    return problem_response(request, 500, HTTPStatus(500).phrase)
+class Crashes:
+    """ASGI middleware: a defect is a 500 that tells nothing of the inside, and a traceback in the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begun = False
+
+        async def notice(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, notice)
+        except Exception:
+            log.exception("%s %s", scope["method"], scope["path"])
+            if begun:
+                raise
+            response = problem_response(Request(scope), 500, HTTPStatus(500).phrase)
+            await response(scope, receive, send)
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -85,4 +108,3 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(RegistryToolError, _expected_problem)
-    app.add_exception_handler(Exception, _crash)

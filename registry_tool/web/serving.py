@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 from fastapi import Depends, HTTPException, Query, Request
 
 from registry_tool.domain.registry import RegistrySpec, WebSettings
-from registry_tool.errors import CatalogProblem, RegistryToolError, RepositoryProblem
+from registry_tool.errors import (
+    CatalogProblem,
+    InvalidManifests,
+    RegistryToolError,
+    RepositoryProblem,
+)
 from registry_tool.web.context import WebContext
 from registry_tool.web.credentials import Keys
+from registry_tool.web.etag import pair_etag
 from registry_tool.web.response_cache import ResponseCache
 
 if TYPE_CHECKING:
@@ -32,6 +38,8 @@ class Tip:
     """The newest revision that may be served, and what is remembered while it is."""
 
     pair: CatalogPair
+    newest: str
+    """The commit that the branch names: another than the pair's when that one cannot be served."""
     registry: RegistrySpec
     """Its settings, which are in force whatever revision is looked at."""
     keys: Keys
@@ -44,6 +52,8 @@ class View:
 
     catalog: Catalog
     tip: Tip
+    version: str
+    """Of the program."""
     at: str | None = None
     """What `?at=` named; None is the newest."""
 
@@ -56,6 +66,17 @@ class View:
     def settings(self) -> WebSettings:
         """The web settings in force."""
         return self.tip.registry.web
+
+    @property
+    def is_tip(self) -> bool:
+        """Whether this is what the process serves now, and not another or a newer revision."""
+        return self.at is None and self.pair == self.tip.pair
+
+    @property
+    def etag(self) -> str:
+        """Of what follows from the revision, and from the reason why a newer one is not shown."""
+        newest = self.tip.newest if self.is_tip else self.pair.manifests
+        return pair_etag(self.pair, newest, self.version)
 
 
 class Health(TypedDict):
@@ -121,12 +142,19 @@ class Serving:
         return changed
 
     def _refresh(self) -> bool:
-        pair = self.context.updater.refresh()
+        self.context.updater.refresh()
         self.problem = None
-        if pair is None or (self._tip is not None and self._tip.pair == pair):
+        meta = self.context.catalogs.current_meta()
+        if meta is None:
+            return False
+        if self._tip is not None and (self._tip.pair, self._tip.newest) == (
+            meta.pair,
+            meta.tip.oid,
+        ):
             return False
         with self.context.catalogs.open() as catalog:
-            self._tip = Tip(catalog.pair, catalog.registry(), Keys(self._key))
+            about = catalog.about()
+            self._tip = Tip(about.pair, about.tip, catalog.registry(), Keys(self._key))
         log.info("serving %s", self._tip.pair.revision)
         return True
 
@@ -197,7 +225,7 @@ class Serving:
                 log.warning("deriving a catalog again: %s", problem.message)
                 self.context.updater.refresh()
                 catalog = stack.enter_context(self._catalog(at))
-            yield View(catalog, tip, at)
+            yield View(catalog, tip, self.context.version, at)
 
     def _catalog(self, at: str | None) -> AbstractContextManager[Catalog]:
         return self.context.catalogs.open(self._pair_at(at) if at is not None else None)
@@ -205,8 +233,10 @@ class Serving:
     def _pair_at(self, revision: str) -> CatalogPair:
         try:
             return self.context.updater.at(revision)
+        except InvalidManifests as problem:
+            raise HTTPException(404, problem.message) from problem
         except RepositoryProblem as problem:
-            if problem.transient or problem.code not in {"RT602", "RT604"}:
+            if problem.code not in {"RT602", "RT604"}:
                 raise
             raise HTTPException(404, problem.message) from problem
 

@@ -1,13 +1,14 @@
 """`api-key`: the manifest keeps a hash, the output has the key once."""
 
+from __future__ import annotations
+
 import pytest
-from conftest import Cli
 from registries import RegistryFolder
 
 from registry_tool.domain.api_key import KeyText
 
 
-def created(cli: Cli, *arguments: str) -> KeyText:
+def created(cli, *arguments: str) -> KeyText:
     ran = cli("api-key", "create", *arguments)
     assert ran.code == 0, ran.err
     key = KeyText.parse(ran.out.splitlines()[-1])
@@ -15,7 +16,7 @@ def created(cli: Cli, *arguments: str) -> KeyText:
     return key
 
 
-def test_a_key_is_shown_once_and_its_hash_is_committed(cli: Cli, registry: RegistryFolder) -> None:
+def test_a_key_is_shown_once_and_its_hash_is_committed(cli, registry: RegistryFolder) -> None:
     key = created(cli, "ci", "--owner", "Ops team", "--expires", "90d", "--commit")
     text = registry.git("show", "HEAD:manifests/api-keys/ci.yaml")
     assert key.sha256 in text
@@ -25,20 +26,20 @@ def test_a_key_is_shown_once_and_its_hash_is_committed(cli: Cli, registry: Regis
     assert registry.git("status", "--porcelain", "--", "manifests") == ""
 
 
-def test_two_keys_differ(cli: Cli) -> None:
+def test_two_keys_differ(cli) -> None:
     one, other = created(cli, "one", "--owner", "o"), created(cli, "other", "--owner", "o")
     assert one.key_id != other.key_id
     assert one.secret != other.secret
 
 
-def test_a_dry_run_shows_no_key_that_would_not_work(cli: Cli, registry: RegistryFolder) -> None:
+def test_a_dry_run_shows_no_key_that_would_not_work(cli, registry: RegistryFolder) -> None:
     ran = cli("api-key", "create", "ci", "--owner", "o", "--dry-run")
     assert ran.code == 0
     assert "rt_" not in ran.out
     assert not (registry.path / "manifests/api-keys").exists()
 
 
-def test_an_existing_key_is_not_replaced(cli: Cli, registry: RegistryFolder) -> None:
+def test_an_existing_key_is_not_replaced(cli, registry: RegistryFolder) -> None:
     created(cli, "ci", "--owner", "o")
     before = (registry.path / "manifests/api-keys/ci.yaml").read_bytes()
     ran = cli("api-key", "create", "ci", "--owner", "o")
@@ -57,15 +58,13 @@ def test_an_existing_key_is_not_replaced(cli: Cli, registry: RegistryFolder) -> 
         (("ci",), "--owner"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(
-    cli: Cli, arguments: tuple[str, ...], message: str
-) -> None:
+def test_what_cannot_be_meant_is_refused(cli, arguments: tuple[str, ...], message: str) -> None:
     ran = cli("api-key", "create", *arguments)
     assert ran.code == 2
     assert message in ran.err
 
 
-def test_revoking_keeps_every_other_byte(cli: Cli, registry: RegistryFolder) -> None:
+def test_revoking_keeps_every_other_byte(cli, registry: RegistryFolder) -> None:
     created(cli, "ci", "--owner", "o", "--commit")
     before = (registry.path / "manifests/api-keys/ci.yaml").read_text()
     ran = cli("api-key", "revoke", "ci", "--commit")
@@ -75,7 +74,7 @@ def test_revoking_keeps_every_other_byte(cli: Cli, registry: RegistryFolder) -> 
     assert "revoked already" in cli("api-key", "revoke", "api-key/ci").out
 
 
-def test_an_unknown_key_cannot_be_revoked(cli: Cli) -> None:
+def test_an_unknown_key_cannot_be_revoked(cli) -> None:
     ran = cli("api-key", "revoke", "ci")
     assert ran.code == 2
     assert "api-key create" in ran.err
@@ -83,7 +82,7 @@ def test_an_unknown_key_cannot_be_revoked(cli: Cli) -> None:
     assert 'did you mean "backup"' in cli("api-key", "revoke", "bakcup").err
 
 
-def test_the_list_says_which_keys_work(cli: Cli, registry: RegistryFolder) -> None:
+def test_the_list_says_which_keys_work(cli, registry: RegistryFolder) -> None:
     assert "no API keys" in cli("api-key", "list").err
     created(cli, "gone", "--owner", "o")
     created(cli, "good", "--owner", "o", "--expires", "1d")

@@ -78,6 +78,7 @@ def list_responses(kind: Kind) -> Responses:
     facet = kind.facets[0] if kind.facets else None
     example = {
         "revision": "main@sha1:8d2f3a5c1b7e9f00112233445566778899aabbcc",
+        "records": "1c0d5b3e7a9f00112233445566778899aabbccdd",
         "items": [EXAMPLES.get(kind.name, {})],
         "total": 1,
         "next": None,
@@ -101,9 +102,10 @@ def list_schema(item: dict[str, Any]) -> dict[str, Any]:
     }
     return {
         "type": "object",
-        "required": ["revision", "items", "total", "next", "facets"],
+        "required": ["revision", "records", "items", "total", "next", "facets"],
         "properties": {
             "revision": {"type": "string"},
+            "records": {"type": ["string", "null"]},
             "items": {"type": "array", "items": item},
             "total": {"type": "integer", "minimum": 0},
             "next": {

@@ -8,17 +8,19 @@ import re
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import Response
 
+from registry_tool.catalog.kinds import KINDS
 from registry_tool.catalog.listing import ListQuery
 from registry_tool.catalog.queries import Catalog, Tie
 from registry_tool.domain.release import Stage
 from registry_tool.domain.subjects import ReleaseId, parse_release
 from registry_tool.errors import UsageProblem
 from registry_tool.web.answers import answer
-from registry_tool.web.api.documenting import TIED, item_responses
+from registry_tool.web.api.documenting import TIED, item_responses, list_parameters, list_responses
 from registry_tool.web.api.lists import list_answer
+from registry_tool.web.paths import API_PREFIX
 from registry_tool.web.serving import AtParameter, CurrentServing, Serving
 
-router = APIRouter(tags=["items"])
+router = APIRouter(prefix=API_PREFIX, tags=["items"])
 _BUILD_KEY = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -95,7 +97,11 @@ def release(
     return item_answer(request, serving, at, "releases", key, "release")
 
 
-@router.get("/releases/{model}/{version}/{quantization}/deployments")
+@router.get(
+    "/releases/{model}/{version}/{quantization}/deployments",
+    openapi_extra={"parameters": list_parameters(KINDS["deployments"], fixed=("release",))},
+    responses=list_responses(KINDS["deployments"]),
+)
 def deployments_of_release(
     request: Request,
     serving: CurrentServing,

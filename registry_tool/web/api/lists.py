@@ -9,9 +9,10 @@ from registry_tool.catalog.kinds import KINDS, Kind
 from registry_tool.web.answers import answer
 from registry_tool.web.api.asking import Fixed, list_query
 from registry_tool.web.api.documenting import list_parameters, list_responses
+from registry_tool.web.paths import API_PREFIX
 from registry_tool.web.serving import AtParameter, CurrentServing, View
 
-router = APIRouter()
+router = APIRouter(prefix=API_PREFIX)
 
 
 def list_answer(request: Request, view: View, kind: str, fixed: Fixed | None = None) -> Response:

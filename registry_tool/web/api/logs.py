@@ -10,9 +10,10 @@ from fastapi.responses import PlainTextResponse, Response
 from registry_tool.web.api.documenting import COMMON, UNFIT, UNKNOWN
 from registry_tool.web.api.items import newest_build
 from registry_tool.web.build_logs import recorded_log, running_build
+from registry_tool.web.paths import API_PREFIX
 from registry_tool.web.serving import AtParameter, CurrentServing
 
-router = APIRouter(tags=["items"])
+router = APIRouter(prefix=API_PREFIX, tags=["items"])
 _LOG = {
     "description": "The text. `X-Log-Complete` is false while the build runs, and where only the end"
     " of a failed step is known",

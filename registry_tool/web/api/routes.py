@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import FastAPI
 
 from registry_tool.web import downloads
 from registry_tool.web.api import items, lists, logs, system
 
-router = APIRouter(prefix="/api/v1")
-for _part in (lists, items, logs, downloads, system):
-    router.include_router(_part.router)
+
+def add_api(app: FastAPI) -> None:
+    """Add them. Every router has the whole prefix itself, so that a route knows its full path."""
+    for part in (lists, items, logs, downloads, system):
+        app.include_router(part.router)
+    app.include_router(system.health_router)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from registry_tool.catalog.listing import ListQuery
+from registry_tool.catalog.listing import ListQuery, Page
 from registry_tool.catalog.queries import Catalog
 from registry_tool.web.answers import answer
 from registry_tool.web.api.documenting import (
@@ -17,12 +17,15 @@ from registry_tool.web.api.documenting import (
     NOT_MODIFIED,
     UNFIT,
     UNKNOWN,
+    item_responses,
 )
+from registry_tool.web.api.system_shapes import LIVE, SEARCH, STATS, STORAGE
 from registry_tool.web.events import EventResponse
+from registry_tool.web.paths import API_PREFIX
 from registry_tool.web.serving import AtParameter, CurrentServing
 from registry_tool.web.storage_usage import StoreScan, mounts
 
-router = APIRouter(tags=["system"])
+router = APIRouter(prefix=API_PREFIX, tags=["system"])
 health_router = APIRouter(tags=["system"])
 _CATALOG = {**NOT_MODIFIED, **UNKNOWN, **UNFIT, **COMMON}
 _COUNTED = {"releases": ("stage",), "deployments": ("environment", "state"), "builds": ("result",)}
@@ -33,7 +36,7 @@ def compact(document: Any) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-@router.get("/stats", responses=_CATALOG)
+@router.get("/stats", responses={**_CATALOG, **STATS})
 def stats(request: Request, serving: CurrentServing, at: AtParameter = None) -> Response:
     """Count what there is: items by kind, releases by stage, deployments, builds, bytes."""
     with serving.open(at) as view:
@@ -69,7 +72,7 @@ def _counted(catalog: Catalog, kind: str, names: tuple[str, ...]) -> dict[str, d
     return {name: {value.value: value.count for value in facets[name]} for name in names}
 
 
-@router.get("/search", responses=_CATALOG)
+@router.get("/search", responses={**_CATALOG, **SEARCH})
 def search(
     request: Request,
     serving: CurrentServing,
@@ -85,16 +88,15 @@ def search(
     """Find items of all kinds, the best matches first."""
     with serving.open(at) as view:
         hits = view.catalog.search(q, kinds=kind or (), limit=limit)
-        items = ",".join(
+        items = tuple(
             f'{{"kind":{json.dumps(hit.kind)},"key":{json.dumps(hit.key)},"item":{hit.item}}}'
             for hit in hits
         )
-        revision = json.dumps(str(view.pair.revision))
-        body = f'{{"revision":{revision},"items":[{items}],"total":{len(hits)},"next":null,"facets":{{}}}}'
-        return answer(request, view, body)
+        found = Page(view.pair, items, total=len(hits), next=None, facets={})
+        return answer(request, view, found.to_json())
 
 
-@router.get("/system/storage", responses={**UNFIT, **COMMON})
+@router.get("/system/storage", responses={**UNFIT, **COMMON, **STORAGE})
 def storage(
     request: Request,
     serving: CurrentServing,
@@ -115,14 +117,14 @@ def storage(
     return JSONResponse(document, headers={"Cache-Control": "no-store"})
 
 
-@router.get("/live", responses=COMMON)
+@router.get("/live", responses={**COMMON, **LIVE})
 def live(serving: CurrentServing) -> Response:
     """Show the builds that reconcilers on this machine have queued or run now."""
     runs = [run.model_dump(mode="json") for run in serving.context.live()]
     return JSONResponse({"runs": runs}, headers={"Cache-Control": "no-store"})
 
 
-@router.get("/registry", responses=_CATALOG)
+@router.get("/registry", responses=item_responses("registry"))
 def registry(request: Request, serving: CurrentServing, at: AtParameter = None) -> Response:
     """Show the settings of the repository."""
     with serving.open(at) as view:
@@ -134,6 +136,7 @@ _EVENT_EXAMPLE = 'event: revision\\ndata: {"revision":"main@sha1:8d2f…","recor
 
 @router.get(
     "/events",
+    status_code=200,
     response_class=EventResponse,
     responses={
         200: {

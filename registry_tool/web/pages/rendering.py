@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from registry_tool.web import text
-from registry_tool.web.markdown import excerpt, render_markdown
+from registry_tool.web.markdown import excerpt, notes_excerpt, render_markdown
 from registry_tool.web.pages import presenting
 from registry_tool.web.pages.links import Links
 from registry_tool.web.paths import route_path
@@ -113,7 +113,7 @@ def _site(request: Request, view: View | None) -> Site:
         query=query,
         at=view.at if view else None,
         about=view.catalog.about() if view else None,
-        key_holder=holder.spec.owner if holder else None,
+        key_holder=holder.owner if holder else None,
         edit_url=serving.settings.edit_url,
         serving_problem=serving.problem,
     )
@@ -140,6 +140,7 @@ def _environment() -> Environment:
         "counted": text.counted,
         "markdown": render_markdown,
         "excerpt": excerpt,
+        "notes_excerpt": notes_excerpt,
         "number": "{:,}".format,
         "capitalize_first": lambda value: value[:1].upper() + value[1:],
         "build_page": presenting.build_page,
@@ -148,6 +149,8 @@ def _environment() -> Environment:
         "short_revision": presenting.short_revision,
         "latest_by_deployment": presenting.latest_by_deployment,
         "without_none": presenting.without_none,
+        "manifest_fields": presenting.manifest_fields,
+        "item_of": presenting.item_of,
     }
     environment.globals |= {"static": static_address, "results": RESULTS}
     return environment
