@@ -139,6 +139,8 @@ class Repository:
 
     def resolve(self, revision: str) -> str:
         """The commit oid behind anything that names a commit. Raises RepositoryProblem (RT602)."""
+        if self._is_commit(revision):
+            return revision
         try:
             revision = Revision.parse(revision).oid
         except ValueError:
@@ -313,6 +315,13 @@ class Repository:
         if node is None or not node.mode.startswith("10"):
             return None
         return self.reader.get(node.oid).data
+
+    def _is_commit(self, revision: str) -> bool:
+        """Whether this is the full oid of a commit; told without starting a process."""
+        if len(revision) != len(self.zero) or not is_oid(revision):
+            return False
+        found = self.reader.find(revision)
+        return found is not None and found.type == "commit"
 
     def _verify(self, expression: str) -> str | None:
         arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options", expression)

@@ -65,7 +65,7 @@ def _remembered(app: App, revision: Revision) -> Plan:
     source = repository.snapshot(revision.oid)
     parent = repository.first_parent(revision.oid)
     before = repository.snapshot(parent) if parent is not None else None
-    checked = check_state(repository, source, before, cache=app.cache, jobs=app.jobs)
+    checked = check_state(repository, source, before, cache=app.cache, jobs=lambda: app.jobs)
     checked.refuse_invalid(revision.short)
     records = fetch_records(app)
     return plan_state(repository, checked, source, records, head=revision.oid, cache=app.cache)

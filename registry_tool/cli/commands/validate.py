@@ -73,7 +73,7 @@ def validate_once(app: App, request: Request) -> int:
     repository = app.repository
     source, before = _sources(repository, request)
     wanted = [_within(repository, path, source) for path in request.paths]
-    state = check_state(repository, source, before, cache=app.cache, jobs=app.jobs)
+    state = check_state(repository, source, before, cache=app.cache, jobs=lambda: app.jobs)
     shown = [entry for entry in state.diagnostics if _is_wanted(entry.path, wanted)]
     printed = render(shown, state, request.output, color=app.color)
     if printed:

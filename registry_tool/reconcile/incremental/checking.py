@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -89,7 +89,7 @@ def check_state(
     base: StateSource | None,
     *,
     cache: Cache | None,
-    jobs: int = 1,
+    jobs: Callable[[], int] = lambda: 1,
 ) -> Checked:
     """What `read_desired` finds, from memory as far as it goes."""
     run = _Run(repository, source, base, cache, jobs)
@@ -115,13 +115,14 @@ class _Run:
         source: StateSource,
         base: StateSource | None,
         cache: Cache | None,
-        jobs: int,
+        jobs: Callable[[], int],
     ) -> None:
         self._repository = repository
         self._source = source
         self._base = base
         self._cache = cache
         self._jobs = jobs
+        self._known: list[tuple[tuple[TreeState, TreeState], list[FileChange]]] = []
         self.result: Checked | None = None
 
     def work(self, rows: Rows) -> None:
@@ -140,7 +141,7 @@ class _Run:
 
     def everything(self) -> Checked:
         """All checks of all manifests."""
-        state = read_desired(self._source, self._base, cache=self._cache, jobs=self._jobs)
+        state = read_desired(self._source, self._base, cache=self._cache, jobs=self._jobs())
         return Checked(state.diagnostics, state.checked, self._source, self._cache, state)
 
     def _remember(self, rows: Rows, result: Checked) -> None:
@@ -177,14 +178,10 @@ class _Run:
         standing = rows.standing
         if standing is None or (standing.base is None) != (self._base is None):
             raise Unlimited
-        command = self._repository.command
-        changes = differences(command, standing.head, self._source.state)
+        changes = self._differences(standing.head, self._source.state)
+        rebased = False
         if self._base is not None and standing.base is not None:
-            rebased = standing.base != self._base.state and bool(
-                differences(command, standing.base, self._base.state)
-            )
-        else:
-            rebased = False
+            rebased = bool(self._differences(standing.base, self._base.state))
         if not changes and not rebased:
             self._settle(rows, standing.checked, rows.diagnostics())
             return
@@ -230,7 +227,16 @@ class _Run:
     def _lately(self) -> list[FileChange]:
         if self._base is None:
             return []
-        return differences(self._repository.command, self._base.state, self._source.state)
+        return self._differences(self._base.state, self._source.state)
+
+    def _differences(self, old: TreeState, new: TreeState) -> list[FileChange]:
+        # The last state is often the base of this one, and then these are asked for twice.
+        for known, found in self._known:
+            if known == (old, new):
+                return found
+        found = differences(self._repository.command, old, new) if old != new else []
+        self._known.append(((old, new), found))
+        return found
 
     def _file(self, rows: Rows, entries: Sequence[EntryLike | None]) -> list[Filed]:
         """Changed files in their groups."""
