@@ -7,5 +7,5 @@ functions that check and plan a whole one, and the results of all other groups a
 
 What is remembered is a SQLite file that can be deleted at any time. Whenever a change might reach
 further than its group (the Registry, a template, a refused revision), everything is done anew.
-docs/decisions/0007-incremental-checks.md has the reasons, `grouping` the rules.
+docs/decisions/0008-incremental-checks.md has the reasons, `grouping` the rules.
 """
