@@ -32,6 +32,9 @@ def derive(context: Context, dirty: Dirty) -> None:
         for release in derive_deployment(context, deployment):
             dirty.mark_release(release)
     _derive_releases(context, dirty)
+    for model in dirty.keys("models"):
+        # A model may be gone whose releases are still there.
+        context.connection.execute("DELETE FROM layers WHERE model = ?", (model,))
     for kind, derive_one in _AFTER_RELEASES:
         for key in _present(context, kind, dirty):
             derive_one(context, key)

@@ -31,9 +31,7 @@ class _Dump:
             kind: {row["id"]: self._name(kind, row) for row in self._rows(table.name)}
             for kind, table in TABLES.items()
         }
-        self._terms = {
-            row["id"]: (row["field"], row["value"]) for row in self._rows("terms")
-        }
+        self._terms = {row["id"]: (row["field"], row["value"]) for row in self._rows("terms")}
 
     def tables(self) -> dict[str, list[Any]]:
         found: dict[str, list[Any]] = {}
@@ -73,7 +71,9 @@ class _Dump:
     def _index(self) -> Any:
         for row in self._rows("terms"):
             names = self._names[row["kind"]]
-            members = sorted(names[number] for number in id_sets.members(id_sets.decode(row["ids"])))
+            members = sorted(
+                names[number] for number in id_sets.members(id_sets.decode(row["ids"]))
+            )
             assert row["count"] == len(members) > 0
             yield (row["kind"], row["field"], row["value"], members)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -49,6 +52,7 @@ spec:
   key_id: abcd{number}
   sha256: {sha}
 """
+_DOUBLE = MODEL.format(model="minilm", storage="/srv")
 
 
 class History:
@@ -65,9 +69,9 @@ class History:
         choice = self.random.random()
         if choice < 0.12:
             return self._merge()
-        if choice < 0.3:
+        if choice < 0.4:
             return self._record()
-        if choice < 0.36:
+        if choice < 0.46:
             return self._go_back()
         done = [self._change() for _ in range(self.random.randint(1, 3))]
         self._commit(", ".join(done))
@@ -89,7 +93,7 @@ class History:
             (3, self._delete),
             (3, self._move),
             (2, self._break),
-            (1, self._clash),
+            (2, self._clash),
             (1, self._registry),
         )
         weights = [weight for weight, _ in changes]
@@ -124,7 +128,9 @@ class History:
             template=self._one("weights", "other"),
             yanked=self._one("", "", "  yanked: {reason: wrong}\n"),
         )
-        self.folder.write("manifests/releases/{model}/{version}/{quantization}.yaml".format(**names), text)
+        self.folder.write(
+            "manifests/releases/{model}/{version}/{quantization}.yaml".format(**names), text
+        )
 
     def _lock(self) -> None:
         names = self._names()
@@ -197,10 +203,11 @@ class History:
 
     def _clash(self) -> None:
         """Errors that do not: the revision is refused until somebody repairs it."""
-        if self.random.random() < 0.5:
-            self.folder.write("manifests/models/bad.yaml", "kind: [\n")
+        bad = self.folder.path / "manifests/models/bad.yaml"
+        if bad.exists():
+            bad.unlink()
         else:
-            (self.folder.path / "manifests/models/bad.yaml").unlink(missing_ok=True)
+            self.folder.write("manifests/models/bad.yaml", self._one("kind: [\n", _DOUBLE))
 
     def _registry(self) -> None:
         text = REGISTRY.format(storage=self.folder.storage)
@@ -219,7 +226,7 @@ class History:
         strategy = self.random.choice((["-X", "ours"], ["-X", "theirs"], ["-s", "ours"]))
         try:
             self.folder.git("merge", "--quiet", "--no-ff", *strategy, "-m", "Merge side", "side")
-        except Exception:
+        except subprocess.CalledProcessError:
             self.folder.git("merge", "--abort")
             return "merge that conflicts"
         return "merge"
@@ -239,7 +246,9 @@ class History:
             return "records back"
         tree = self._record_tree()
         for _ in range(self.random.randint(1, 3)):
-            path, text = self.random.choice((self._build, self._build, self._deployed, self._request))()
+            path, text = self.random.choice(
+                (self._build, self._build, self._deployed, self._request)
+            )()
             tree[path] = self._blob(text)
         listing = "".join(f"100644 {oid} 0\t{path}\n" for path, oid in sorted(tree.items()))
         self._write_records(listing)
@@ -270,9 +279,6 @@ class History:
     def _write_records(self, listing: str) -> None:
         index = self.folder.storage / "index"
         index.unlink(missing_ok=True)
-        import os
-        import subprocess
-
         environment = {**os.environ, "GIT_INDEX_FILE": str(index)}
 
         def git(*words: str, given: str = "") -> str:
@@ -349,8 +355,6 @@ class History:
         return self._next("requests", _SHA), self._yaml("Request", spec)
 
     def _yaml(self, kind: str, spec: dict[str, Any]) -> bytes:
-        import json
-
         document = {"apiVersion": "registry-tool/v1", "kind": kind, "spec": spec}
         record = RECORD_KINDS[kind].model_validate_json(json.dumps(document))
         return to_yaml(record)  # type: ignore[arg-type]
