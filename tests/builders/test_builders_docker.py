@@ -9,11 +9,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from docker import errors
 from docker_orders import FILES, DockerWorkshop, Told
 from native_orders import (
     Entry,
@@ -45,11 +48,13 @@ class Pushed:
 
 
 @pytest.fixture
-def pushed(docker_client: Any, docker_registry: DockerRegistry) -> Pushed:
-    return push_base(docker_client, docker_registry)
+def pushed(docker_client: Any, docker_registry: DockerRegistry) -> Iterator[Pushed]:
+    with pushed_base(docker_client, docker_registry) as base:
+        yield base
 
 
-def push_base(docker_client: Any, registry: DockerRegistry, **login: Any) -> Pushed:
+@contextmanager
+def pushed_base(docker_client: Any, registry: DockerRegistry, **login: Any) -> Iterator[Pushed]:
     name = f"{registry.host}/bases/tiny"
     files = {"Dockerfile": b"FROM scratch\nCOPY base.txt /\n", "base.txt": b"from the base"}
     context = layer({path: Entry(content=content) for path, content in files.items()})
@@ -58,7 +63,9 @@ def push_base(docker_client: Any, registry: DockerRegistry, **login: Any) -> Pus
     pinned = docker_client.images.get(f"{name}:1").attrs["RepoDigests"]
     (digest,) = (text.split("@")[1] for text in pinned if text.startswith(name))
     docker_client.images.remove(f"{name}:1")
-    return Pushed(f"{name}:1", digest, f"docker://{name}:1")
+    yield Pushed(f"{name}:1", digest, f"docker://{name}:1")
+    with suppress(errors.ImageNotFound):
+        docker_client.images.remove(f"{name}@{digest}")
 
 
 def layers(workshop: Workshop, tag: str) -> list[tuple[str, str]]:
@@ -441,17 +448,19 @@ def test_a_base_is_pulled_with_the_logins_of_the_docker_configuration(
     docker_workshop: DockerWorkshop, docker_client: Any, private_registry: DockerRegistry
 ) -> None:
     login = {"username": USER, "password": PASSWORD}
-    base = push_base(docker_client, private_registry, auth_config=login)
-    order = docker_workshop.dockerfile("FROM {base}\n", base=base.digest, reference=base.reference)
-    with pytest.raises(EngineProblem, match="no basic auth credentials") as caught:
-        docker_workshop.run(order)
-    assert "docker login" in (caught.value.help or "")
+    with pushed_base(docker_client, private_registry, auth_config=login) as base:
+        order = docker_workshop.dockerfile(
+            "FROM {base}\n", base=base.digest, reference=base.reference
+        )
+        with pytest.raises(EngineProblem, match="no basic auth credentials") as caught:
+            docker_workshop.run(order)
+        assert "docker login" in (caught.value.help or "")
 
-    token = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-    configuration = Path.home() / ".docker" / "config.json"
-    configuration.parent.mkdir()
-    configuration.write_text(json.dumps({"auths": {private_registry.host: {"auth": token}}}))
-    docker_workshop.run(order)
+        token = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        configuration = Path.home() / ".docker" / "config.json"
+        configuration.parent.mkdir()
+        configuration.write_text(json.dumps({"auths": {private_registry.host: {"auth": token}}}))
+        docker_workshop.run(order)
 
     assert files_of(unpack(docker_workshop.store, "minilm", "1.0.0"))["base.txt"] == (
         b"from the base"

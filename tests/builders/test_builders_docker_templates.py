@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from docker_orders import DockerWorkshop
@@ -73,7 +74,7 @@ def registry_store(docker_registry: DockerRegistry) -> RegistryStore:
 
 def in_engine(workshop: DockerWorkshop, version: str = "1.0.0") -> str:
     """The complete image of the embedded store, given to the engine by another program."""
-    name = f"{IMAGES}/minilm:{version}"
+    name = f"{IMAGES}/minilm:{uuid4().hex}"
     source, target = f"oci:{workshop.store.root}/minilm:{version}", f"docker-daemon:{name}"
     daemon = f"--dest-daemon-host={os.environ['DOCKER_HOST']}"
     subprocess.run(["skopeo", "copy", daemon, source, target], check=True, capture_output=True)
