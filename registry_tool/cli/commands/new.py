@@ -77,7 +77,14 @@ def new_model(
         values["tags"] = list(tags)
     path = f"manifests/models/{name}.yaml"
     write_manifest(session, path, Model, values, field_examples.MODEL, {"name": name}, labels)
-    templates = sorted(session.desired.templates)
+    # One that needs no engine, where there is one.
+    templates = sorted(
+        session.desired.templates,
+        key=lambda each: (
+            session.desired.templates[each].manifest.spec.dockerfile is not None,
+            each,
+        ),
+    )
     template = f" --template {templates[0]}" if len(templates) > 1 else ""
     following = f"registry-tool new release {name}/1.0.0{template}"
     return finish(session, f"Add model {name}", following)
