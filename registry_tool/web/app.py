@@ -13,7 +13,6 @@ from types import FrameType
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.staticfiles import StaticFiles
 
 from registry_tool.web.api.routes import add_api
 from registry_tool.web.api.schemas import component_schemas
@@ -29,6 +28,7 @@ from registry_tool.web.problems import Crashes, add_problem_handlers
 from registry_tool.web.response_cache import CachedResponses
 from registry_tool.web.security import CrossOrigin, SecurityHeaders
 from registry_tool.web.serving import Serving
+from registry_tool.web.static_files import VersionedFiles
 from registry_tool.web.storage_usage import StoreScan
 from registry_tool.web.v2 import router as v2_router
 
@@ -69,7 +69,7 @@ def create_app(context: WebContext) -> Application:
     app.include_router(auth_router)
     app.include_router(v2_router)
     app.include_router(pages_router)
-    app.mount("/static", StaticFiles(directory=STATIC_FOLDER), name="static")
+    app.mount("/static", VersionedFiles(directory=STATIC_FOLDER), name="static")
     add_problem_handlers(app)
     # The last one added sees a request first.
     app.add_middleware(CachedResponses, serving=lambda: serving)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from registry_tool.web.markdown import LIMIT, excerpt, render_markdown
+from registry_tool.web.markdown import LIMIT, excerpt, notes_excerpt, render_markdown
 from registry_tool.web.text import finalize, human_bytes, human_count, human_seconds, visible
 
 
@@ -145,3 +145,17 @@ def test_parameter_counts_for_people(count: int, shown: str) -> None:
 )
 def test_durations_for_people(seconds: float, shown: str) -> None:
     assert human_seconds(seconds) == shown
+
+
+def test_headings_fit_below_those_of_the_page() -> None:
+    html = render_markdown("## News\n\n#### Details\n\n## More\n")
+    assert "<h3>News</h3>" in html
+    assert "<h4>Details</h4>" in html
+    assert "<h3>More</h3>" in html
+
+
+def test_an_excerpt_of_notes_has_no_marks() -> None:
+    notes = (
+        "## News\n\n- **Recall** is [better](https://example.org), `fast`\n\n| a | b |\n|---|---|\n"
+    )
+    assert notes_excerpt(notes) == "News Recall is better, fast a b"

@@ -100,6 +100,7 @@ def compare(request: Request, older: str = "", newer: str = "") -> Response:
         return page.render(
             "compare.html",
             title="Compare revisions",
+            changing=True,
             older=older,
             newer=newer,
             pairs=pairs,
@@ -129,11 +130,11 @@ def search(request: Request, q: str = "") -> Response:
     words = q.strip()[:200]
     with visit(request) as page:
         hits = page.catalog.search(words, limit=60) if words else []
-        kinds = list(dict.fromkeys(hit.kind for hit in hits))
+        kinds = [kind for kind in _KIND_WORDS if any(hit.kind == kind for hit in hits)]
         found = [
             Found(
                 kind,
-                _KIND_WORDS.get(kind, kind),
+                _KIND_WORDS[kind],
                 tuple((hit.key, parse(hit.item)) for hit in hits if hit.kind == kind),
             )
             for kind in kinds

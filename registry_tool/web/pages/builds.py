@@ -38,6 +38,7 @@ def builds(request: Request) -> Response:
         return page.render(
             "builds.html",
             title="Builds",
+            changing=True,
             list=list_page(page, BUILDS),
             live=active_builds(page.context.live()),
             quiet=False,
@@ -49,7 +50,9 @@ def live_builds(request: Request, quiet: bool = False) -> Response:
     """The part of the builds page that changes while something is built."""
     with visit(request) as page:
         live = active_builds(page.context.live())
-        return page.render("live_builds.html", title="Builds", live=live, quiet=quiet)
+        return page.render(
+            "live_builds.html", title="Builds", changing=True, live=live, quiet=quiet
+        )
 
 
 @router.get("/builds/{model}/{version}/{quantization}/{record}")
@@ -77,7 +80,8 @@ def build_log(
         log = recorded_log(page.context, page.view.tip.registry, item)
         return page.render(
             "build_log.html",
-            title="Log",
+            title=f"Log of {model}/{version}/{quantization}",
+            changing=True,
             text=log.text[-LOG_LIMIT:],
             shortened=len(log.text) > LOG_LIMIT,
             problem=log.problem,

@@ -32,6 +32,7 @@ def dashboard(request: Request) -> Response:
         return page.render(
             "dashboard.html",
             title="Dashboard",
+            changing=True,
             counts=catalog.about().counts,
             totals=catalog.storage_totals(),
             storage=storage_bars(links, catalog.storage(limit=_LARGEST)),
@@ -74,7 +75,7 @@ def _event(links: Links, event: DeploymentEvent) -> Event:
         lane=event.environment,
         at=event.finished_at,
         result=event.result,
-        href=links(f"/deployments/{name}"),
+        href=links.record(event.key),
         title=f"{name}: {event.release} {event.result.replace('_', ' ')}",
     )
 
@@ -84,6 +85,6 @@ def _duration(links: Links, build: BuildDuration) -> Duration:
         at=build.finished_at,
         seconds=build.seconds,
         result=build.result,
-        href=links.build(build.key),
+        href=links.record(build.key),
         title=f"{build.release} {build.result}{', adopted' if build.adopted else ''}",
     )

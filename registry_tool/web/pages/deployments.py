@@ -133,6 +133,15 @@ def deployment(request: Request, environment: str, name: str) -> Response:
         )
 
 
+@router.get("/deployments/{environment}/{name}/{record}")
+def deployment_record(request: Request, environment: str, name: str, record: str) -> Response:
+    """One record of a deployment."""
+    key = f"{environment}/{name}"
+    with visit(request) as page:
+        item = require(page.catalog, "deployment-records", f"deployments/{key}/{record}")
+        return page.render("record.html", title=f"Record of {key}", item=item, key=key)
+
+
 def deployment_commands(
     catalog: Catalog, item: Item, environment: str, name: str, records: Sequence[Item]
 ) -> list[Command]:

@@ -46,8 +46,8 @@ class Links:
         folder = _FOLDERS.get(kind, kind)
         return self(f"/{folder}" if kind == "registry" else f"/{folder}/{name}")
 
-    def build(self, key: str) -> str:
-        """The page of a build record, by its key in the catalog: ``builds/<release>/<sequence>-<key12>``."""
+    def record(self, key: str) -> str:
+        """The page of a record, by its key in the catalog: ``builds/<release>/<sequence>-<key12>``."""
         return self(f"/{key}")
 
     def revision(self, path: str, at: str | None, query: Query | None = None) -> str:

@@ -18,6 +18,7 @@ def registry(request: Request) -> Response:
         return page.render(
             "registry.html",
             title="Registry",
+            changing=True,
             item=parse(page.catalog.registry_item()),
             environments=some(page.catalog, "environments", limit=500),
             templates=some(page.catalog, "templates", limit=500),

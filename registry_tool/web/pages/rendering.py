@@ -22,7 +22,7 @@ from registry_tool.web.paths import route_path
 from registry_tool.web.serving import Serving, View
 
 if TYPE_CHECKING:
-    from registry_tool.catalog.queries import About
+    from registry_tool.catalog.queries import About, KeyRecord
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 STATIC = Path(__file__).parent.parent / "static"
@@ -81,16 +81,25 @@ def render(
     request: Request,
     template: str,
     *,
-    view: View | None = None,
     status: int = 200,
     **values: Any,
 ) -> HTMLResponse:
-    """A page. `values` are what its template documents in its first lines."""
+    """A page that follows from no revision."""
+    return HTMLResponse(page_text(request, template, **values), status)
+
+
+def page_text(request: Request, template: str, *, view: View | None = None, **values: Any) -> str:
+    """A page as HTML. `values` are what its template documents in its first lines."""
     site = _site(request, view)
     links = Links(root_path(request), site.at)
     page = _environment().get_template(template)
-    content = page.render(site=site, url=links, navigation=NAVIGATION, **values)
-    return HTMLResponse(content, status)
+    return page.render(site=site, url=links, navigation=NAVIGATION, **values)
+
+
+def key_holder(request: Request) -> str | None:
+    """Who is logged in."""
+    holder: KeyRecord | None = request.scope.get("registry_tool.api_key")
+    return holder.owner if holder else None
 
 
 def root_path(request: Request) -> str:
@@ -101,7 +110,6 @@ def root_path(request: Request) -> str:
 
 def _site(request: Request, view: View | None) -> Site:
     serving: Serving = request.app.state.serving
-    holder = request.scope.get("registry_tool.api_key")
     query: dict[str, tuple[str, ...]] = {}
     for name, value in request.query_params.multi_items():
         if name != "at":
@@ -113,7 +121,7 @@ def _site(request: Request, view: View | None) -> Site:
         query=query,
         at=view.at if view else None,
         about=view.catalog.about() if view else None,
-        key_holder=holder.owner if holder else None,
+        key_holder=key_holder(request),
         edit_url=serving.settings.edit_url,
         serving_problem=serving.problem,
     )
@@ -144,6 +152,7 @@ def _environment() -> Environment:
         "number": "{:,}".format,
         "capitalize_first": lambda value: value[:1].upper() + value[1:],
         "build_page": presenting.build_page,
+        "record_page": presenting.record_page,
         "release_name": presenting.release_name,
         "release_page": presenting.release_page,
         "short_revision": presenting.short_revision,

@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import HTTPException, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 
 from registry_tool.catalog.queries import Catalog
+from registry_tool.web.answers import HTML, answer
 from registry_tool.web.context import WebContext
 from registry_tool.web.pages.links import Links
-from registry_tool.web.pages.rendering import render, root_path
+from registry_tool.web.pages.rendering import key_holder, page_text, root_path
 from registry_tool.web.serving import Serving, View, serving_of
 
 _AT_LIMIT = 300
@@ -43,9 +44,18 @@ class Visit:
         """The time of the visit."""
         return self.context.clock()
 
-    def render(self, template: str, *, title: str, **values: Any) -> HTMLResponse:
-        """The page; `values` are what its template documents in its first lines."""
-        return render(self.request, template, view=self.view, title=title, **values)
+    def render(
+        self, template: str, *, title: str, changing: bool = False, **values: Any
+    ) -> Response:
+        """The page; `values` are what its template documents in its first lines.
+
+        A `changing` one shows more than the revision that is looked at: it is made anew each time.
+        """
+        html = page_text(self.request, template, view=self.view, title=title, **values)
+        if changing:
+            return HTMLResponse(html, headers={"Cache-Control": "no-store"})
+        anonymous = key_holder(self.request) is None
+        return answer(self.request, self.view, html, HTML, remember=anonymous)
 
 
 @contextmanager
