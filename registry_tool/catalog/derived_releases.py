@@ -51,6 +51,7 @@ def derive_release(context: Context, key: str, model: ModelFacts) -> None:
         "SELECT id, terms, path, facts FROM releases WHERE key = ?", key
     )
     lock = context.row("SELECT path, oid, size, summary FROM locks WHERE key = ?", key)
+    lock_commit = context.tracer.changed(lock[0]) if lock else None
     builds = _builds(context, key)
     latest = builds[0] if builds else None
     image = _image_build(builds)
@@ -70,9 +71,10 @@ def derive_release(context: Context, key: str, model: ModelFacts) -> None:
         "size": lock[2] if lock else None,
         "built": image.finished if image else None,
         "image_build": image.id if image else None,
-        "extra": _extra(context, key, lock, latest, image, deployments),
+        "extra": _lock_member(context, lock, lock_commit)
+        + _extra(context, key, latest, image, deployments),
     }
-    traced = context.tracer.file(path, *((lock[0],) if lock else ()))
+    traced = context.tracer.file(path, lock_commit)
     all_facts = (*stored_facts(facts), *model.facts, *derived)
     context.store_derived("releases", (item_id, terms), traced, all_facts, columns)
 
@@ -102,7 +104,6 @@ def _image_build(builds: list[_Build]) -> _Build | None:
 def _extra(
     context: Context,
     key: str,
-    lock: Any,
     latest: _Build | None,
     image: _Build | None,
     deployments: list[Any],
@@ -122,15 +123,14 @@ def _extra(
             for environment, name, state, wanted, running in deployments
         ],
     }
-    return _lock_member(context, lock) + members(dumps(extra))
+    return members(dumps(extra))
 
 
-def _lock_member(context: Context, lock: Any) -> str:
+def _lock_member(context: Context, lock: Any, commit_id: int | None) -> str:
     if lock is None:
         return ',"lock":null'
     path, oid, _, summary = lock
-    commit = context.tracer.oid(context.tracer.changed(path))
-    git = dumps({"path": path, "oid": oid, "commit": commit})
+    git = dumps({"path": path, "oid": oid, "commit": context.tracer.oid(commit_id)})
     return f',"lock":{{"git":{git}{summary}}}'
 
 

@@ -26,7 +26,9 @@ LEFT JOIN audit AS changed ON changed.id = item.changed
 LEFT JOIN audit AS created ON created.id = item.created
 """
 _ARTIFACT = """
-SELECT '{' || item.body || ',"storage_path":' ||
+SELECT '{"id":"' || item.sha256 || '","subject":"artifact/' || item.sha256 || '"' || item.body ||
+  ',"release":"' || item.release || '","model":"' || item.model || '","version":"' ||
+  item.version || '","quantization":"' || item.quantization || '","storage_path":' ||
   json_quote(coalesce(releases.storage_path, models.storage_path)) || '}'
 FROM artifacts AS item
 LEFT JOIN releases ON releases.key = item.release
@@ -84,6 +86,8 @@ def _release(connection: sqlite3.Connection, key: str, text: str) -> str:
     if found is None:
         return text
     item = json.loads(text)
+    files = connection.execute("SELECT body FROM artifacts WHERE release = ? ORDER BY path", (key,))
+    item["lock"]["files"] = [json.loads(f"{{{body[1:]}}}") for (body,) in files]
     item["lock"].update(json.loads(f"{{{found[0][1:]}}}"))
     return dumps(item)
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+from pydantic_core import PydanticSerializationError, to_json
 
 
 def dumps(value: Any) -> str:
     """The compact text of a JSON value. Lone surrogates, which no UTF-8 text can have, are replaced."""
-    text = _encode(value)
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        text = text.encode("utf-8", "replace").decode()
-    return text
+        return to_json(value).decode()
+    except PydanticSerializationError:
+        return to_json(_encodable(value)).decode()
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(entry) for entry in value]
+    return value
 
 
 def members(text: str) -> str:

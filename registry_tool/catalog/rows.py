@@ -256,7 +256,7 @@ def _lock(file: ManifestFile, lock: ArtifactLock) -> LockRow:
     detail = {
         "labels": lock.metadata.labels,
         "annotations": lock.metadata.annotations,
-        **spec.model_dump(mode="json", by_alias=True, include={"files", "layers"}),
+        **spec.model_dump(mode="json", by_alias=True, include={"layers"}),
     }
     columns: dict[str, Value] = {
         "key": str(lock.id),
@@ -271,24 +271,14 @@ def _lock(file: ManifestFile, lock: ArtifactLock) -> LockRow:
 
 
 def _artifacts(lock: ArtifactLock) -> Iterator[ItemRow]:
-    names = {"model": lock.spec.model, "version": lock.spec.version}
-    names["quantization"] = lock.spec.quantization
-    shared = release_columns(lock.id)
+    shared = {**release_columns(lock.id), "version": lock.spec.version}
     for file in lock.spec.files:
-        fields = file.model_dump(mode="json", by_alias=True)
-        item = {
-            "id": file.sha256,
-            "subject": f"artifact/{file.sha256}",
-            **fields,
-            "release": str(lock.id),
-            **names,
-        }
         columns: dict[str, Value] = {
             **shared,
             "path": file.path,
             "size": min(file.size, LARGEST),
             "sha256": file.sha256,
-            "body": dumps(item)[1:-1],
+            "body": members(file.model_dump_json(by_alias=True)),
         }
         facts = (
             ("role", file.role.value),

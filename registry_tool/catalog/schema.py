@@ -144,7 +144,13 @@ _TABLES = (
     Table(
         KINDS["artifacts"],
         6,
-        (*_OF_RELEASE, "path TEXT NOT NULL", "size INTEGER NOT NULL", "sha256 TEXT NOT NULL"),
+        (
+            *_OF_RELEASE,
+            "version TEXT NOT NULL",
+            "path TEXT NOT NULL",
+            "size INTEGER NOT NULL",
+            "sha256 TEXT NOT NULL",
+        ),
         named={"release": _RELEASE_ORDER},
         unique=("model", "version_order", "quantization", "path"),
         has_key=False,

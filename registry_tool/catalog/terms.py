@@ -22,7 +22,7 @@ class Terms:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._numbers: dict[tuple[str, str, str], int] = {}
+        self._numbers: dict[str, dict[Fact, int]] = {}
         self._added: dict[int, array[int]] = {}
         self._removed: dict[int, array[int]] = {}
         (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM terms").fetchone()
@@ -31,8 +31,9 @@ class Terms:
 
     def assign(self, kind: str, item_id: int, before: bytes, facts: Iterable[Fact]) -> bytes:
         """Let an item have these facts, and no others; `before` is what this returned the last time, or empty."""
-        numbers = {self._number(kind, *fact) for fact in facts}
-        numbers.add(self._number(kind, *EVERY))
+        known = self._numbers.setdefault(kind, {})
+        numbers = {known[fact] if fact in known else self._number(kind, fact) for fact in facts}
+        numbers.add(self._number(kind, EVERY))
         packed = array("I", sorted(numbers)).tobytes()
         if packed == before:
             return packed
@@ -59,12 +60,11 @@ class Terms:
         self._numbers.clear()
         self._had_any = True
 
-    def _number(self, kind: str, field: str, value: str) -> int:
-        key = (kind, field, value)
-        number = self._numbers.get(key)
-        if number is None:
-            number = self._numbers[key] = self._find(key)
-        return number
+    def _number(self, kind: str, fact: Fact) -> int:
+        known = self._numbers[kind]
+        if fact not in known:
+            known[fact] = self._find((kind, *fact))
+        return known[fact]
 
     def _find(self, key: tuple[str, str, str]) -> int:
         if self._had_any:

@@ -15,17 +15,28 @@ class Traced(NamedTuple):
     created_at: float | None
 
 
+class _Touch(NamedTuple):
+    """A row of `touches`."""
+
+    step: int
+    commit_id: int
+    status: str
+    arrived: str | None
+    origin: str | None
+
+
 class Tracer:
     """Looks things up in `touches`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._times: dict[int, float] = {}
+        self._commits: dict[int, tuple[str, float]] = {}
 
-    def file(self, path: str, *others: str) -> Traced:
-        """Of a file; `others` belong to it, so that a change of one of them is a change of it."""
-        changed = [self._changed(each) for each in (path, *others)]
-        return self._traced(max((one for one in changed if one), default=None), self._created(path))
+    def file(self, path: str, *others: int | None) -> Traced:
+        """Of a file; `others` are commits that changed what belongs to it."""
+        touches = self._touches(path)
+        changed = max((one for one in (_changed(touches), *others) if one), default=None)
+        return self._traced(changed, self._created(touches))
 
     def folder(self, folder: str, path: str) -> Traced:
         """Of a file that stands for all that is in its folder, which ends in a slash."""
@@ -33,67 +44,51 @@ class Tracer:
             "SELECT max(commit_id) FROM touches WHERE path >= ? AND path < ? AND arrived IS NOT NULL",
             (folder, folder[:-1] + "0"),
         ).fetchone()
-        return self._traced(found[0], self._created(path))
-
-    def oid(self, commit_id: int | None) -> str | None:
-        """The oid of a commit."""
-        if commit_id is None:
-            return None
-        found = self._connection.execute(
-            "SELECT key FROM audit WHERE id = ?", (commit_id,)
-        ).fetchone()
-        return str(found[0])
+        return self._traced(found[0], self._created(self._touches(path)))
 
     def changed(self, path: str) -> int | None:
         """The commit that made a file what it is."""
-        return self._changed(path)
+        return _changed(self._touches(path))
 
-    def _changed(self, path: str) -> int | None:
-        found = self._connection.execute(
-            "SELECT commit_id FROM touches WHERE path = ? AND arrived IS NOT NULL"
-            " ORDER BY step DESC LIMIT 1",
+    def oid(self, commit_id: int | None) -> str | None:
+        """The oid of a commit."""
+        return self._commit(commit_id)[0] if commit_id is not None else None
+
+    def _touches(self, path: str) -> list[_Touch]:
+        """Newest first."""
+        rows = self._connection.execute(
+            "SELECT step, commit_id, status, arrived, origin FROM touches WHERE path = ?"
+            " ORDER BY step DESC, commit_id DESC",
             (path,),
-        ).fetchone()
-        return int(found[0]) if found else None
+        )
+        return [_Touch(*row) for row in rows]
 
-    def _created(self, path: str) -> int | None:
+    def _created(self, touches: list[_Touch]) -> int | None:
         """The commit that added a file, followed to where it lay before it moved."""
-        before: int | None = None
-        while True:
-            found = self._arrival(path, before)
-            if found is None:
-                return None
-            step, commit_id, arrived, origin = found
-            if arrived == "A":
-                return self._first(path, step) or commit_id
-            path, before = origin, step
-
-    def _arrival(self, path: str, before: int | None) -> tuple[int, int, str, str] | None:
-        """The last time that a file came to be at a path, before a step."""
-        found: tuple[int, int, str, str] | None = self._connection.execute(
-            "SELECT step, commit_id, arrived, origin FROM touches WHERE path = ? AND step < ?"
-            " AND arrived IN ('A', 'R') ORDER BY step DESC LIMIT 1",
-            (path, before if before is not None else 2**62),
-        ).fetchone()
-        return found
-
-    def _first(self, path: str, step: int) -> int | None:
-        """Of several commits that came in together, the one that added the file."""
-        found = self._connection.execute(
-            "SELECT min(commit_id) FROM touches WHERE path = ? AND step = ? AND status = 'A'",
-            (path, step),
-        ).fetchone()
-        return int(found[0]) if found[0] is not None else None
+        arrival = next((touch for touch in touches if touch.arrived in {"A", "R"}), None)
+        while arrival is not None and arrival.origin is not None:
+            step, origin = arrival.step, arrival.origin
+            touches = [touch for touch in self._touches(origin) if touch.step < step]
+            arrival = next((touch for touch in touches if touch.arrived in {"A", "R"}), None)
+        if arrival is None:
+            return None
+        # Of several commits that came in together, the one that added the file.
+        together = (one for one in touches if one.step == arrival.step and one.status == "A")
+        return min((one.commit_id for one in together), default=arrival.commit_id)
 
     def _traced(self, changed: int | None, created: int | None) -> Traced:
         return Traced(changed, created, self._time(changed), self._time(created))
 
     def _time(self, commit_id: int | None) -> float | None:
-        if commit_id is None:
-            return None
-        if commit_id not in self._times:
-            (time,) = self._connection.execute(
-                "SELECT committed FROM audit WHERE id = ?", (commit_id,)
+        return self._commit(commit_id)[1] if commit_id is not None else None
+
+    def _commit(self, commit_id: int) -> tuple[str, float]:
+        if commit_id not in self._commits:
+            self._commits[commit_id] = self._connection.execute(
+                "SELECT key, committed FROM audit WHERE id = ?", (commit_id,)
             ).fetchone()
-            self._times[commit_id] = time
-        return self._times[commit_id]
+        return self._commits[commit_id]
+
+
+def _changed(touches: list[_Touch]) -> int | None:
+    return next((touch.commit_id for touch in touches if touch.arrived is not None), None)

@@ -22,6 +22,8 @@ class Writer:
         self.dirty = dirty
         self._connection = connection
         self._terms = terms
+        self._last: dict[str, int] = {}
+        self._has_invalid = bool(connection.execute("SELECT 1 FROM invalid LIMIT 1").fetchone())
 
     # --- manifests ---
 
@@ -91,7 +93,7 @@ class Writer:
 
     def _put_item(self, row: ItemRow, known: int | None) -> int:
         table = TABLES[row.kind]
-        columns = dict(row.columns)
+        columns: dict[str, Value | bytes] = dict(row.columns)
         if table.of_manifest:
             columns["facts"] = dumps(row.facts)
         if known is not None:
@@ -105,21 +107,25 @@ class Writer:
         elif row.kind == "deployments":
             item_id = self._adopt(table, columns)
         else:
-            item_id = self._insert(table.name, columns)
+            item_id = self._next_id(table)
+            columns["id"] = item_id
+            if not table.of_manifest:
+                # Nothing more is derived for it.
+                columns["terms"] = self._terms.assign(row.kind, item_id, b"", row.facts)
+            self._insert(table.name, columns)
         self._index(table, item_id, row.words)
-        if not table.of_manifest:
-            self._settle(row, item_id)
         return item_id
 
-    def _settle(self, row: ItemRow, item_id: int) -> None:
-        """Nothing is derived for items that are no manifests."""
-        packed = self._terms.assign(row.kind, item_id, b"", row.facts)
-        self._connection.execute(
-            f"UPDATE {TABLES[row.kind].name} SET terms = ? WHERE id = ?",  # noqa: S608
-            (packed, item_id),
-        )
+    def _next_id(self, table: Table) -> int:
+        if table.name not in self._last:
+            (last,) = self._connection.execute(
+                f"SELECT coalesce(max(id), 0) FROM {table.name}"  # noqa: S608
+            ).fetchone()
+            self._last[table.name] = last
+        self._last[table.name] += 1
+        return self._last[table.name]
 
-    def _adopt(self, table: Table, columns: Mapping[str, Value]) -> int:
+    def _adopt(self, table: Table, columns: Mapping[str, Value | bytes]) -> int:
         """Give a manifest to a deployment that had only records, or insert it."""
         orphan = self._connection.execute(
             "SELECT id FROM deployments WHERE key = ? AND path IS NULL", (columns["key"],)
@@ -140,6 +146,7 @@ class Writer:
         ).fetchone()
         if known or self._declares(file.kind, file.subject):
             raise IdentityClash(f"{file.path} declares what another file declares")
+        self._has_invalid = True
         problems = dumps([problem._asdict() for problem in file.problems])
         self._connection.execute(
             "INSERT INTO invalid (path, subject, kind, problems) VALUES (?, ?, ?, ?)",
@@ -157,6 +164,8 @@ class Writer:
         return found is not None
 
     def _refuse_invalid_double(self, file: ManifestFile) -> None:
+        if not self._has_invalid:
+            return
         subject = getattr(file.manifest, "subject")  # noqa: B009
         known = self._connection.execute(
             "SELECT 1 FROM invalid WHERE subject = ? AND kind = ?", (subject, file.kind)
@@ -246,7 +255,7 @@ class Writer:
 
     # --- rows ---
 
-    def _insert(self, table: str, columns: Mapping[str, Value]) -> int:
+    def _insert(self, table: str, columns: Mapping[str, Value | bytes]) -> int:
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
         done = self._connection.execute(
             f"INSERT INTO {table} ({names}) VALUES ({marks})",  # noqa: S608
