@@ -25,7 +25,7 @@ Fetch = Callable[[int, int], Bytes]
 RANGE = 8 << 20
 AHEAD = 4
 """Ranges of one reader that are in flight or wait to be read."""
-IN_WINDOW = 12
+IN_WINDOW = 8
 """Ranges of all readers of a storage together."""
 
 

@@ -533,6 +533,7 @@ print(sum(sizes) >> 20, high_water() - before)
 """
 
 
+@pytest.mark.slow
 def test_memory_stays_bounded_however_large_the_objects_and_many_the_readers(
     object_storage: ObjectStorage,
 ) -> None:
