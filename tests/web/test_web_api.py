@@ -12,6 +12,7 @@ from web_index import API, Index
 
 from registry_tool import __version__
 from registry_tool.catalog.kinds import KINDS
+from registry_tool.web.api.examples import EXAMPLES
 
 RELEASE = "/releases/minilm/1.0.0/none"
 
@@ -368,3 +369,11 @@ def test_the_openapi_document_describes_every_route(shared: Index) -> None:
         success = operations["get"]["responses"]["200"]
         assert success["content"], path
         assert json.dumps(operations).count('"example') > 0, path
+
+
+def test_examples_have_the_members_of_real_items(shared: Index) -> None:
+    for kind, example in EXAMPLES.items():
+        if kind in {"requests", "api-keys"}:
+            continue
+        real = shared.get("/registry") if kind == "registry" else shared.get(f"/{kind}")["items"][0]
+        assert set(example) <= set(real), kind
