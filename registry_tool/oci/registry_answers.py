@@ -12,10 +12,15 @@ from registry_tool.errors import ContentMismatch, RegistryToolError, StoreProble
 
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which trying again may help."""
+_REFUSED = frozenset({401, 403})
 _WORDS = 200
 _DISK_FULL = re.compile(rb'no space left on device|"Err": ?(?:28|122)\b')
 """In words, or as the error numbers ENOSPC and EDQUOT of Linux."""
 _TAG = re.compile(r"<[^<>]*>")
+
+
+class AccessRefused(StoreProblem):
+    """A login or its rights are not enough. Told apart inside the client only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +198,8 @@ def _problem(
     place: Place, why: str, answer: Answer, *, help: str, transient: bool = False
 ) -> StoreProblem:
     told = f' (it says "{answer.words}")' if answer.words else ""
-    return StoreProblem(
+    kind = AccessRefused if answer.status in _REFUSED else StoreProblem
+    return kind(
         f"the registry {place.host} refused to {place.what}: {why}{told}",
         code="RT608",
         help=help,

@@ -14,9 +14,10 @@ from registry_tool.domain.digests import digest_of
 from registry_tool.errors import ContentMismatch, StoreProblem
 from registry_tool.oci.descriptors import INDEX_TYPES, MANIFEST_TYPES, Descriptor, is_digest
 from registry_tool.oci.image import parse_object
+from registry_tool.oci.registry_access import RegistryAccess
 from registry_tool.oci.registry_answers import Answer
 from registry_tool.oci.registry_http import RegistryHttp, Request
-from registry_tool.oci.registry_names import RegistryNames, is_tag, pull, push, require_digest
+from registry_tool.oci.registry_names import RegistryNames, is_tag, push, require_digest
 
 _TYPES = MANIFEST_TYPES | INDEX_TYPES
 _ACCEPT = {"Accept": ", ".join(sorted(_TYPES))}
@@ -30,8 +31,9 @@ _PARALLEL = 8
 class RegistryManifests:
     """The documents of one registry; those that were written lately are remembered."""
 
-    def __init__(self, http: RegistryHttp, names: RegistryNames) -> None:
+    def __init__(self, http: RegistryHttp, access: RegistryAccess, names: RegistryNames) -> None:
         self._http = http
+        self._access = access
         self._names = names
         self._lock = threading.Lock()
         self._written: OrderedDict[str, bytes] = OrderedDict()
@@ -107,7 +109,8 @@ class RegistryManifests:
         path = self._names.path(repository)
         what = f"{verb} {self._names.full(repository, name)}"
         url = f"/v2/{path}/manifests/{name}"
-        return self._http.request(Request(method, url, what, pull(path), _ACCEPT, expect=_FOUND))
+        request = Request(method, url, what, headers=_ACCEPT, expect=_FOUND)
+        return self._access.read(path, request)
 
     def _from_document(self, repository: str, name: str) -> Descriptor | None:
         """Where the headers do not say enough."""
@@ -123,7 +126,7 @@ class RegistryManifests:
         what = f"list the tags of {self._names.name}/{repository}"
         url, names = f"/v2/{path}/tags/list?n=1000", list[str]()
         while url:
-            answer = self._http.request(Request("GET", url, what, pull(path), expect=_FOUND))
+            answer = self._access.read(path, Request("GET", url, what, expect=_FOUND))
             if answer.status == HTTPStatus.NOT_FOUND:
                 break
             listed: Any = parse_object(answer.body, f"the tag list of {path}").get("tags")

@@ -21,6 +21,7 @@ from registry_tool import failpoints
 from registry_tool.errors import ContentMismatch, RegistryToolError, StoreProblem
 from registry_tool.oci.blob_source import BlobSource
 from registry_tool.oci.descriptors import Descriptor
+from registry_tool.oci.registry_access import RegistryAccess
 from registry_tool.oci.registry_answers import Answer
 from registry_tool.oci.registry_credentials import DockerCredentials
 from registry_tool.oci.registry_http import RegistryHttp, Request
@@ -64,7 +65,8 @@ class RegistryStore:
             create_help=self.profile.create_help,
             sleep=sleep,
         )
-        self._manifests = RegistryManifests(self._http, self._names)
+        self._access = RegistryAccess(self._http)
+        self._manifests = RegistryManifests(self._http, self._access, self._names)
         self._style = UploadStyle(self.profile)
         self._lock = threading.Lock()
         self._holders: dict[str, str] = {}
@@ -171,7 +173,8 @@ class RegistryStore:
         failpoints.reach("blob-written")
 
     def _head(self, repository: str, digest: str) -> Answer:
-        answer = self._http.request(self._blob_request("HEAD", "look for", repository, digest))
+        request = self._blob_request("HEAD", "look for", repository, digest)
+        answer = self._access.read(self._names.path(repository), request)
         if answer.status != HTTPStatus.NOT_FOUND:
             self._remember(repository, digest)
         return answer

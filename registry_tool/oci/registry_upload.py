@@ -74,6 +74,7 @@ class BlobUpload:
         self._offset = 0
         self._best = 0
         self._chunk: int | None = None
+        self._least = 0
         self._may_resume = style.profile.resumes
         self._resumed = False
 
@@ -124,15 +125,18 @@ class BlobUpload:
         )
         self._offset = 0
         self._resumed = False
+        least = answer.headers.get("oci-chunk-min-length", "")
+        self._least = int(least) if least.isdigit() else 0
         self._move(answer)
 
     def _send(self) -> None:
         chunk = self._chunk = self._style.chunk_for(self._size)
+        step = max(chunk or 0, self._least)
         if chunk is None:
             self._put(self._offset, self._size)
             return
         while self._offset < self._size:
-            self._patch(self._offset, min(self._offset + chunk, self._size))
+            self._patch(self._offset, min(self._offset + step, self._size))
         self._put(self._size, self._size)
 
     def _put(self, start: int, stop: int) -> None:

@@ -50,6 +50,13 @@ def test_a_registry_that_wants_chunks_gets_them(client: Client, size: int) -> No
     assert client.registry.bytes_uploaded == size
 
 
+def test_a_registry_may_want_larger_chunks(client: Client) -> None:
+    client.registry.faults.least_chunk = 4 * MIB
+    put(with_profile(client.store(), chunk=2 * MIB), blob(9 * MIB))
+    assert kept(client, blob(9 * MIB))
+    assert client.registry.counted("PATCH") == 3
+
+
 def test_a_small_blob_needs_no_chunks(client: Client) -> None:
     data = blob(MIB)
     send(with_profile(client.store(), chunk=2 * MIB), Chunks(data), data)

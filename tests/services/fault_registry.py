@@ -55,7 +55,9 @@ class Faults:
     message: dict[str, str] = field(default_factory=dict)
     """The OCI error in the body of a refusal."""
     read_only: bool = False
-    """Pushing is denied."""
+    """Pushing is denied; the token server gives no right to it either."""
+    hides: bool = False
+    """The token server gives no right to read a repository that does not exist."""
     mounts: bool = True
     rots: bool = False
     """Blobs and manifests are answered with another byte at their end."""
@@ -69,6 +71,8 @@ class Faults:
     """Whether the answer to HEAD of a manifest says neither digest nor length."""
     page: int = 1000
     """Tags in one answer."""
+    least_chunk: int = 0
+    """What the registry says is the smallest chunk, except the last."""
 
 
 @dataclass
@@ -269,9 +273,18 @@ class _Handler(BaseHTTPRequestHandler):
             return
         token = uuid.uuid4().hex
         scopes = parse_qs(urlsplit(self.path).query).get("scope", [])
+        if any(self._withheld(*scope.split(":")[1:]) for scope in scopes):
+            self._answer(403, code="DENIED")
+            return
         self._registry.tokens[token] = set(scopes)
         document = {"token": token, "expires_in": self._registry.faults.token_seconds}
         self._answer(200, {}, json.dumps(document).encode())
+
+    def _withheld(self, repository: str, rights: str) -> bool:
+        if rights != "pull":
+            return self._registry.faults.read_only
+        known = {owner for owner, _ in (*self._registry.blobs, *self._registry.manifests)}
+        return self._registry.faults.hides and repository not in known
 
     # --- Blobs ---
 
@@ -310,7 +323,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         upload = uuid.uuid4().hex
         self._registry.uploads[upload] = bytearray()
-        self._answer(202, self._location(repository, upload, 0))
+        headers = self._location(repository, upload, 0)
+        if least := self._registry.faults.least_chunk:
+            headers["OCI-Chunk-Min-Length"] = str(least)
+        self._answer(202, headers)
 
     def _upload_get(self, query: dict[str, str], repository: str, upload: str) -> None:
         kept = self._registry.uploads.get(upload)
