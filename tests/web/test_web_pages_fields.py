@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ EXPECTED = {
     **{text: text.removesuffix("Z") for text in ("2030-01-02T03:04:05Z", "2030-01-02T03:06:07Z")},
     "2030-01-01T01:02:03Z": "2030-01-01T01:02:03",
     "2030-03-04T05:06:07Z": "2030-03-04T05:06:07",
-    "Notes with a [link](https://notes.example.org/).\n": "Notes with a link.",
+    "Notes with a [link](https://notes.example.org/).\n": "Notes with a [link](https://notes.example.org/).",
 }
 """How a value is written, where that is not as in the manifest."""
 
@@ -74,8 +75,6 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
 @pytest.fixture(scope="module")
 def documents(everything: Index) -> dict[str, dict[str, Any]]:
     storage = everything.get("/models/everything")["storage_path"].removesuffix("/everything")
-    from pathlib import Path
-
     return {**manifests(Path(storage)), **RECORDS}
 
 

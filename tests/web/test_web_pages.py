@@ -1,0 +1,236 @@
+"""The pages inside the test process: what they say, and what hostile manifests can do to them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html import unescape
+from html.parser import HTMLParser
+
+import pytest
+from registries import RegistryFolder
+from starlette.testclient import TestClient
+from web_index import Index, open_index
+
+SCRIPT = "<script>alert(1)</script>"
+LISTS = ("/models", "/releases", "/deployments", "/builds", "/artifacts", "/activity", "/registry")
+
+
+def page(index: Index, path: str, status: int = 200) -> str:
+    response = index.client.get(path)
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    return response.text
+
+
+@pytest.mark.parametrize("path", ["/", *LISTS, "/search?q=minilm", "/compare"])
+def test_pages_name_version_and_revision(index: Index, path: str) -> None:
+    text = page(index, path)
+    oid = index.get("/stats")["revision"].rpartition(":")[2]
+    assert f"main@{oid[:12]}" in text
+    assert f"registry-tool {index.context.version}" in text
+
+
+@pytest.mark.parametrize("path", ["/", *LISTS, "/models/minilm", "/releases/minilm/1.0.0/none"])
+def test_nothing_is_inline_and_nothing_comes_from_elsewhere(index: Index, path: str) -> None:
+    text = page(index, path)
+    assert not re.search(r"<script(?! src=\"/static/)", text)
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=", text)
+    for address in re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=\"([^\"]+)\"", text):
+        assert address.startswith("/static/"), address
+
+
+def test_a_page_that_is_known_is_not_sent_again(index: Index) -> None:
+    first = index.client.get("/models")
+    again = index.client.get("/models", headers={"If-None-Match": first.headers["etag"]})
+    assert again.status_code == 304
+
+
+def test_every_link_keeps_the_revision(index: Index, applied: RegistryFolder) -> None:
+    oid = applied.git("rev-parse", "HEAD~1")
+    for path in ("/", *LISTS, "/models/minilm", "/releases/minilm/1.0.0/none"):
+        text = page(index, f"{path}?at={oid}")
+        main = text[text.index("<main") : text.index("</main>")]
+        for link in re.findall(r"<a [^>]*href=\"(/[^\"]*)\"", main):
+            assert f"at={oid}" in unescape(link), f"{path}: {link}"
+
+
+def test_a_short_version_leads_to_the_canonical_page(index: Index) -> None:
+    for path in ("/releases/minilm/1.0.0", "/releases/minilm/v1.0/none"):
+        response = index.client.get(path)
+        assert response.status_code == 308
+        assert response.headers["location"] == "/releases/minilm/1.0.0/none"
+
+
+@pytest.mark.parametrize(
+    "path, status, said",
+    [
+        ("/models/nothing", 404, 'there is no model "nothing"'),
+        ("/releases/minilm/9.9.9/none", 404, 'there is no release "minilm/9.9.9/none"'),
+        ("/releases/minilm/x/none", 404, ""),
+        ("/deployments/staging/nothing", 404, "there is no deployment"),
+        ("/builds/minilm/1.0.0/none/000009-000000000000", 404, "there is no build"),
+        ("/activity/nothing", 404, "there is no commit"),
+        ("/models?at=nothing", 404, "nothing"),
+        ("/compare?older=nothing", 404, "nothing"),
+        ("/models?sort=nothing", 422, "nothing"),
+        ("/models?cursor=nothing", 422, ""),
+        ("/models?parameter_count_min=many", 422, '"many" is not a number such as 7B'),
+        ("/models?at=" + "x" * 301, 422, "at most 300"),
+        ("/nowhere", 404, "There is no such page"),
+    ],
+)
+def test_errors_are_pages_that_say_what_is_wrong(
+    index: Index, path: str, status: int, said: str
+) -> None:
+    assert said in unescape(page(index, path, status))
+
+
+def test_the_way_from_commit_to_deployment_is_told(index: Index, applied: RegistryFolder) -> None:
+    text = page(index, "/releases/minilm/1.0.0/none")
+    (build,) = index.get("/builds")["items"]
+    for part in (build["key"], build["images"][0]["digest"], applied.git("rev-parse", "HEAD~1")):
+        assert part in text
+    assert 'href="/deployments/staging/search"' in text
+    for step in ("Declared", "Locked", "Built", "Image", "Delegated in"):
+        assert f"<b>{step}" in text
+
+
+def test_commands_and_the_edit_link_change_what_is_shown(
+    index: Index, applied: RegistryFolder
+) -> None:
+    applied.replace(
+        "manifests/registry.yaml", "spec:", "spec:\n  web: {edit_url: 'https://e.org/{path}'}"
+    )
+    applied.commit("Name the forge")
+    index.refresh()
+    text = page(index, "/releases/minilm/1.0.0/none")
+    assert 'data-copy="registry-tool promote minilm/1.0.0/none"' in text
+    assert 'href="https://e.org/manifests/releases/minilm/1.0.0/none.yaml"' in text
+    assert 'data-copy="registry-tool rollback staging/search"' in page(
+        index, "/deployments/staging/search"
+    )
+
+
+def test_the_log_of_a_build_can_be_read(index: Index) -> None:
+    (build,) = index.get("/builds")["items"]
+    assert build["key"] in page(index, f"/{build['id']}/log")
+
+
+def test_a_commit_shows_its_diff(index: Index, applied: RegistryFolder) -> None:
+    applied.replace("manifests/environments/staging.yaml", "spec: {}", "spec: {allow_empty: true}")
+    oid = applied.commit("Allow nothing")
+    index.refresh()
+    text = page(index, f"/activity/{oid}")
+    assert '<span class="removed">− spec: {}</span>' in text
+    assert '<span class="added">+ spec: {allow_empty: true}</span>' in text
+
+
+def test_two_revisions_are_compared(index: Index, applied: RegistryFolder) -> None:
+    applied.replace("manifests/environments/staging.yaml", "spec: {}", "spec: {allow_empty: true}")
+    applied.commit("Allow nothing")
+    index.refresh()
+    text = page(index, "/compare?older=HEAD~1")
+    assert "allow_empty" in text
+    assert 'href="/environments/staging"' in text
+    assert "The manifests are the same" in page(index, "/compare?older=HEAD")
+
+
+class Tags(HTMLParser):
+    """What a page could run, or fetch from elsewhere, apart from its own scripts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.dangers: list[str] = []
+        self.count = 0
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.count += 1
+        values = dict(attrs)
+        if tag in {"img", "iframe", "object", "embed", "style", "base"}:
+            self.dangers.append(tag)
+        if tag == "script" and not (values.get("src") or "").startswith("/static/"):
+            self.dangers.append("script")
+        self.dangers += [name for name in values if name.startswith(("on", "style", "hx-on"))]
+        for name in ("href", "src", "action"):
+            address = (values.get(name) or "/").strip().lower()
+            if not address.startswith(("/", "#", "http://", "https://")):
+                self.dangers.append(address)
+
+
+@pytest.fixture
+def hostile(applied: RegistryFolder) -> Iterator[Index]:
+    """Script, odd links, long notes and strange characters wherever a manifest takes text."""
+    model = applied.path / "manifests/models/minilm.yaml"
+    text = f'"{SCRIPT}\\u202E\\u200B\\" onclick=\\"alert(1)"'
+    lines = [f"  {name}: {text}" for name in ("description", "company", "base_model", "license")]
+    lines += [f"  tags: [{text}]", f"  metadata: {{? {text} : {text}}}"]
+    model.write_text(model.read_text() + "\n".join(lines) + "\n")
+    release = applied.path / "manifests/releases/minilm/1.0.0/none.yaml"
+    release.write_text(
+        release.read_text()
+        + f"  yanked: {{reason: {text}}}\n  release_notes: |\n    {SCRIPT}\n"
+        + "    [a](javascript:alert(1)) [b](data:text/html,x) ![c](http://e.org/x.png)\n"
+    )
+    applied.commit(f"{SCRIPT} in a subject\n\n{SCRIPT} in a body")
+    with open_index(applied.path) as index:
+        yield index
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/models",
+        "/models/minilm",
+        "/releases",
+        "/releases/minilm/1.0.0/none",
+        "/activity",
+        "/search?q=script",
+        "/search?q=%3Cscript%3Ealert(1)%3C/script%3E",
+        "/models?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
+        "/models?company=%3Cscript%3Ealert(1)%3C/script%3E",
+        "/compare?older=HEAD~1",
+        "/compare?older=HEAD~1&newer=HEAD%22%3E%3Cscript%3E",
+        "/%3Cscript%3Ealert(1)%3C/script%3E",
+    ],
+)
+def test_hostile_text_stays_text(hostile: Index, path: str) -> None:
+    text = hostile.client.get(path).text
+    found = Tags(text)
+    assert found.count > 20
+    assert found.dangers == []
+    assert "\u202e" not in text
+    assert "\u200b" not in text
+
+
+def test_hostile_text_can_be_read(hostile: Index) -> None:
+    text = page(hostile, "/models/minilm")
+    assert f"{SCRIPT}\\u202e\\u200b" in unescape(text)
+
+
+def test_very_long_notes_are_shown_as_they_are(applied: RegistryFolder) -> None:
+    release = applied.path / "manifests/releases/minilm/1.0.0/none.yaml"
+    notes = "".join(f"    [{'x' * 100}\n" for _ in range(9000))
+    release.write_text(f"{release.read_text()}  release_notes: |\n{notes}")
+    applied.commit("Write a book")
+    with open_index(applied.path) as index:
+        text = page(index, "/releases/minilm/1.0.0/none")
+    assert '<pre class="pre-wrap">[xxx' in text
+
+
+def test_addresses_keep_the_prefix_of_a_proxy(index: Index) -> None:
+    behind = TestClient(index.client.app, root_path="/registry")
+    text = behind.get("/registry/models").text
+    found = re.findall(r"(?:href|src|action|hx-get|data-events)=\"(/[^\"]*)\"", text)
+    assert len(found) > 20
+    for address in found:
+        assert address.startswith("/registry/"), address
+
+
+def test_an_empty_registry_says_what_to_do(empty_registry: RegistryFolder) -> None:
+    empty_registry.commit("Set up")
+    with open_index(empty_registry.path) as index:
+        for path in ("/", "/models", "/releases", "/deployments", "/builds", "/artifacts"):
+            assert 'data-copy="registry-tool ' in page(index, path), path
