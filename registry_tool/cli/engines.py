@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from registry_tool.cli.app import App
     from registry_tool.deployers.engine import Engine
     from registry_tool.deployers.interface import EngineDeployer
+    from registry_tool.deployers.swarm_engine import SwarmEngine
     from registry_tool.oci.store import ImageStore
 
 
@@ -34,7 +35,7 @@ def engine_deployers(app: App, store: ImageStore) -> Mapping[TargetType, EngineD
     def connect(host: str | None) -> Engine:
         return Engine(hosts.addresses(host)[0])
 
-    def connect_swarm(host: str | None) -> Engine:
+    def connect_swarm(host: str | None) -> SwarmEngine:
         return connect_manager(hosts.addresses(host))
 
     return {

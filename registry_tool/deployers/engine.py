@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 from registry_tool.deployers.engine_hosts import Address
 from registry_tool.errors import ActionFailed, EngineProblem
@@ -42,13 +42,13 @@ class Engine:
 
     def __init__(self, address: Address) -> None:
         self.address = address
-        self._api = _connect(address)
+        self._api: Any = _connect(address)
 
     def close(self) -> None:
         """Let go of the connection."""
         self._api.close()
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -64,7 +64,7 @@ class Engine:
     def image(self, reference: str) -> Document | None:
         """The image by reference or id."""
         with self._translated(f"looking for the image {reference}"):
-            return _maybe(self._found(self._api.inspect_image, reference))
+            return document_or_none(self._found(self._api.inspect_image, reference))
 
     def pull(self, repository: str, digest: str) -> None:
         """Pull by digest, with the credentials of the Docker configuration."""
@@ -97,7 +97,7 @@ class Engine:
     def container(self, container: str) -> Document | None:
         """The container by name or id."""
         with self._translated(f"looking at the container {container}"):
-            return _maybe(self._found(self._api.inspect_container, container))
+            return document_or_none(self._found(self._api.inspect_container, container))
 
     def create(self, name: str, config: Document) -> str:
         """Create a container; its id."""
@@ -168,7 +168,7 @@ class Engine:
     def network(self, name: str) -> Document | None:
         """The network of exactly that name."""
         with self._translated(f"looking for the network {name}"):
-            return _maybe(self._found(self._api.inspect_network, name))
+            return document_or_none(self._found(self._api.inspect_network, name))
 
     def create_network(
         self, name: str, *, driver: str, labels: Mapping[str, str], attachable: bool = False
@@ -197,69 +197,6 @@ class Engine:
         """Create a volume, unless it is there."""
         with self._translated(f"creating the volume {name}"):
             self._api.create_volume(name, labels=dict(labels))
-
-    # --- Swarm -----------------------------------------------------------------------------------
-
-    def nodes(self) -> list[Document]:
-        """The machines of the Swarm."""
-        with self._translated("listing the nodes"):
-            return list(self._api.nodes())
-
-    def services(self, labels: Sequence[str]) -> list[Document]:
-        """Services with all these labels."""
-        with self._translated("listing services"):
-            return list(self._api.services(filters={"label": list(labels)}))
-
-    def service(self, name: str) -> Document | None:
-        """The service by name or id."""
-        with self._translated(f"looking at the service {name}"):
-            return _maybe(self._found(self._api.inspect_service, name))
-
-    def create_service(self, spec: Document) -> str:
-        """Create a service; its id. Nodes get this client's credentials for the image's registry."""
-        with self._translated(f"creating the service {spec['Name']}"):
-            return str(self._api.create_service(**_service_arguments(spec))["ID"])
-
-    def update_service(self, service: str, version: int, spec: Document) -> None:
-        """Update a service that still has `version`."""
-        with self._translated(f"updating the service {spec['Name']}"):
-            self._api.update_service(service, version, **_service_arguments(spec))
-
-    def remove_service(self, service: str) -> None:
-        """Remove it; nothing happens when it is gone."""
-        with self._translated(f"removing the service {service}"):
-            self._found(self._api.remove_service, service)
-
-    def tasks(self, service: str) -> list[Document]:
-        """The tasks of a service, past ones too."""
-        with self._translated(f"listing the tasks of {service}"):
-            return list(self._api.tasks(filters={"service": service}))
-
-    def task_logs(self, service: str, task: str, lines: int) -> str:
-        """The end of what one task of a service wrote."""
-        with self._translated(f"reading the log of {service}"):
-            data: Iterable[bytes] = self._api.service_logs(
-                service, details=True, stdout=True, stderr=True, tail=lines, is_tty=False
-            )
-            text = b"".join(data).decode(errors="replace")
-        # Each line begins with where it is from, as name=value,name=value.
-        found = (line.partition(" ") for line in text.splitlines())
-        return "\n".join(line for details, _, line in found if f"task.id={task}" in details)
-
-    def secrets(self, labels: Sequence[str]) -> list[Document]:
-        """Secrets with all these labels; never their values."""
-        with self._translated("listing secrets"):
-            return list(self._api.secrets(filters={"label": list(labels)}))
-
-    def create_secret(self, name: str, value: bytes, labels: Mapping[str, str]) -> str:
-        """Create a secret; its id."""
-        with self._translated(f"creating the secret {name}"):
-            return str(self._api.create_secret(name, value, labels=dict(labels))["ID"])
-
-    def remove_secret(self, secret: str) -> None:
-        """Remove it; nothing happens when it is gone."""
-        with self._translated(f"removing the secret {secret}"):
-            self._found(self._api.remove_secret, secret)
 
     # --- below -----------------------------------------------------------------------------------
 
@@ -325,21 +262,9 @@ def _document(answer: Any) -> Document:
     return dict(answer)
 
 
-def _maybe(answer: Any) -> Document | None:
+def document_or_none(answer: Any) -> Document | None:
+    """An answer of the SDK with its type."""
     return None if answer is None else dict(answer)
-
-
-def _service_arguments(spec: Document) -> Document:
-    """A ServiceSpec as the SDK's arguments; it adds the registry's credentials on its own."""
-    return {
-        "task_template": spec["TaskTemplate"],
-        "name": spec["Name"],
-        "labels": spec["Labels"],
-        "mode": spec["Mode"],
-        "update_config": spec.get("UpdateConfig"),
-        "rollback_config": spec.get("RollbackConfig"),
-        "endpoint_spec": spec.get("EndpointSpec"),
-    }
 
 
 @contextmanager

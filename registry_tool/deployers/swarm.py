@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from registry_tool.deployers.engine import Document, Engine
+from registry_tool.deployers.engine import Document
 from registry_tool.deployers.engine_hosts import Address
 from registry_tool.deployers.engine_images import EngineImages
 from registry_tool.deployers.interface import (
@@ -19,6 +19,7 @@ from registry_tool.deployers.interface import (
     deployment_label,
 )
 from registry_tool.deployers.secrets import Secrets, without
+from registry_tool.deployers.swarm_engine import SwarmEngine
 from registry_tool.deployers.swarm_services import (
     STACK,
     SwarmSetting,
@@ -33,12 +34,12 @@ from registry_tool.errors import EngineProblem
 from registry_tool.failpoints import reach
 
 
-def connect_manager(addresses: Sequence[Address]) -> Engine:
+def connect_manager(addresses: Sequence[Address]) -> SwarmEngine:
     """The first of several addresses at which a manager of a Swarm answers; raises EngineProblem."""
     reasons: list[str] = []
     for address in addresses:
         try:
-            engine = Engine(address)
+            engine = SwarmEngine(address)
         except EngineProblem as problem:
             reasons.append(problem.message)
             continue
@@ -64,7 +65,7 @@ def connect_manager(addresses: Sequence[Address]) -> Engine:
 class SwarmDeployer:
     """See `EngineDeployer`. `connect` takes the name that a manifest gives a host, and finds a manager."""
 
-    connect: Callable[[str | None], Engine]
+    connect: Callable[[str | None], SwarmEngine]
     images: EngineImages
     secrets: Secrets
     clock: Callable[[], float] = field(default=time.monotonic)
@@ -85,7 +86,7 @@ class SwarmDeployer:
                 _forget_secrets(engine, place, service.name, watch)
         return Deployed(ended.result, ended.health, without(ended.error, values))
 
-    def _image(self, engine: Engine, service: ServiceSpec, watch: Watch) -> str:
+    def _image(self, engine: SwarmEngine, service: ServiceSpec, watch: Watch) -> str:
         """A Swarm of one machine can be given an image; the machines of others pull it."""
         if self.images.are_pulled or len(engine.nodes()) > 1:
             return service.image
@@ -119,7 +120,7 @@ class SwarmDeployer:
         return {name: told for name, told in lines.items() if told}
 
     def _drift_of(
-        self, engine: Engine, place: Place, service: ServiceSpec, found: Mapping[str, Document]
+        self, engine: SwarmEngine, place: Place, service: ServiceSpec, found: Mapping[str, Document]
     ) -> list[str]:
         name = service_name(place, service.name)
         entry = found.get(name)
@@ -138,7 +139,7 @@ class SwarmDeployer:
         return lines
 
 
-def _require_overlay(engine: Engine, place: Place) -> None:
+def _require_overlay(engine: SwarmEngine, place: Place) -> None:
     name = overlay_name(place)
     found = engine.network(name)
     if found is not None and found.get("Scope") == "swarm":
@@ -154,7 +155,7 @@ def _require_overlay(engine: Engine, place: Place) -> None:
 
 
 def _provide_secrets(
-    engine: Engine,
+    engine: SwarmEngine,
     place: Place,
     service: ServiceSpec,
     values: Mapping[str, bytes],
@@ -181,7 +182,7 @@ def _provide_secrets(
     return found
 
 
-def _forget_secrets(engine: Engine, place: Place, name: str, watch: Watch) -> None:
+def _forget_secrets(engine: SwarmEngine, place: Place, name: str, watch: Watch) -> None:
     """Remove the deployment's secrets that neither what runs nor what ran before it uses."""
     label = deployment_label(place, name)
     used: set[str] = set()

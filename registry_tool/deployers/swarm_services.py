@@ -13,13 +13,13 @@ from registry_tool.deployers.containers import (
 )
 from registry_tool.deployers.engine import Document
 from registry_tool.deployers.interface import KEY, Place, ServiceSpec, service_labels
-from registry_tool.deployers.timing import Timing
 from registry_tool.domain.quantities import memory_bytes
 
 STACK = "com.docker.stack.namespace"
 """The label by which `docker stack` groups services."""
 _RESTART_DELAY = 5.0
-_LONGEST_MONITOR = 30.0
+_MONITOR = 5.0
+"""Seconds that a task is watched for once it runs, which it only does when its health check passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ def service_spec(place: Place, service: ServiceSpec, setting: SwarmSetting) -> D
     labels = {**service_labels(service), STACK: place.environment}
     rolling = spec.strategy.type == "rolling"
     order = "start-first" if rolling else "stop-first"
-    monitor = nanoseconds(_monitor(Timing.of(spec.healthcheck)))
-    pace = {"Parallelism": 1 if rolling else 0, "Order": order, "Monitor": monitor}
+    parallel = 1 if rolling else 0
+    pace = {"Parallelism": parallel, "Order": order, "Monitor": nanoseconds(_MONITOR)}
     return {
         "Name": service_name(place, service.name),
         "Labels": labels,
@@ -81,11 +81,6 @@ def service_spec(place: Place, service: ServiceSpec, setting: SwarmSetting) -> D
             ],
         },
     }
-
-
-def _monitor(timing: Timing) -> float:
-    """How long a new task is watched: until the engine would have noticed that it is unhealthy."""
-    return min(_LONGEST_MONITOR, timing.retries * timing.interval + timing.timeout)
 
 
 def _container_spec(

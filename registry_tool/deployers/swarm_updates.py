@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from registry_tool.deployers.engine import Document, Engine, Refused
+from registry_tool.deployers.engine import Document, Refused
 from registry_tool.deployers.interface import KEY, LABEL, Deployed, ServiceSpec, Watch
 from registry_tool.deployers.probing import SETTLED
+from registry_tool.deployers.swarm_engine import SwarmEngine
 from registry_tool.deployers.swarm_services import spec_differences
 from registry_tool.deployers.timing import Timing
 from registry_tool.domain.records import DeploymentResult
@@ -44,7 +45,7 @@ class SwarmUpdate:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: SwarmEngine,
         service: ServiceSpec,
         wanted: Document,
         watch: Watch,

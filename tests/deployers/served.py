@@ -63,6 +63,18 @@ probe: [python3, -c, "import urllib.request as r; r.urlopen('http://127.0.0.1:{{
   """
 
 
+PATIENT = {
+    "http": "/health",
+    "interval": "1s",
+    "timeout": "10s",
+    "retries": 10,
+    "start_period": "2m",
+}
+"""For what is going to serve, on a machine that may have much else to do."""
+HASTY = {**PATIENT, "timeout": "2s", "retries": 2, "start_period": "1s"}
+"""For what never will."""
+
+
 class Served(Applied):
     """The folder, its environment on the engine, and the engine's own view."""
 
@@ -98,13 +110,6 @@ class Served(Applied):
 
     def deploy(self, version: str = "1.0.0", name: str = "web", **spec: Any) -> None:
         """Declare a deployment and commit it."""
-        health = {
-            "http": "/health",
-            "interval": "1s",
-            "timeout": "2s",
-            "retries": 2,
-            "start_period": "1s",
-        }
         document = {
             "apiVersion": "registry-tool/v1",
             "kind": "Deployment",
@@ -114,7 +119,7 @@ class Served(Applied):
                 "model": "echo",
                 "version": version,
                 "ports": [{"container": 8000}],
-                "healthcheck": health,
+                "healthcheck": PATIENT,
                 **spec,
             },
         }
@@ -179,7 +184,7 @@ class Served(Applied):
         return bool(self.client.info()["Swarm"].get("ControlAvailable"))
 
 
-def fetch(url: str, timeout: float = 5) -> str:
+def fetch(url: str, timeout: float = 60) -> str:
     with urllib.request.urlopen(url, timeout=timeout) as answer:
         return str(answer.read().decode())
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from served import fetch, load
+from served import HASTY, fetch, load
 
 from registry_tool.failpoints import ENGINE_FAILPOINTS
 
@@ -69,11 +69,11 @@ def test_a_broken_release_is_rolled_back_and_no_request_fails(served: Served) ->
     ports = [{"container": 8000, "host": port}]
     served.deploy("1.0.0", ports=ports)
     served.tool("apply")
-    served.deploy("1.0.1", ports=ports, env={"BROKEN": "yes"})
+    served.deploy("1.0.1", ports=ports, env={"BROKEN": "yes"}, healthcheck=HASTY)
     with load(f"http://127.0.0.1:{port}/") as seen:
         failed = served.tool("apply", expect=1)
     assert (set(seen.answers), seen.failures) == ({"1.0.0"}, [])
-    assert len(seen.answers) > 50
+    assert len(seen.answers) > 5
     assert "rolled back" in failed.stdout
     record = served.deployments()[-1]
     assert (record["result"], record["health"]) == ("rolled_back", "unhealthy")
@@ -131,7 +131,7 @@ def test_recreating_stops_the_old_one_first_and_starts_it_again_when_it_must(
     strategy = {"type": "recreate"}
     served.deploy("1.0.0", strategy=strategy, replicas=2)
     served.tool("apply")
-    served.deploy("1.0.1", strategy=strategy, replicas=2, env={"BROKEN": "yes"})
+    served.deploy("1.0.1", strategy=strategy, replicas=2, env={"BROKEN": "yes"}, healthcheck=HASTY)
     served.tool("apply", expect=1)
     assert served.deployments()[-1]["result"] == "rolled_back"
     assert [served.get(number=number) for number in (1, 2)] == ["1.0.0", "1.0.0"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from served import HASTY
 
 if TYPE_CHECKING:
     from served import Served
@@ -24,7 +25,7 @@ signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
 print("begins", flush=True)
 while not stopped:
     try:
-        with urllib.request.urlopen("http://tasks.{name}:8000/", timeout=5) as answer:
+        with urllib.request.urlopen("http://tasks.{name}:8000/", timeout=60) as answer:
             print("answer", answer.read().decode(), flush=True)
     except OSError as problem:
         print("failure", problem, flush=True)
@@ -80,7 +81,7 @@ def test_an_update_and_a_rollback_fail_no_request(served: Served) -> None:
     with load(served) as seen:
         served.deploy("1.0.1")
         served.tool("apply")
-        served.deploy("1.0.0", env={"BROKEN": "yes"})
+        served.deploy("1.0.0", env={"BROKEN": "yes"}, healthcheck=HASTY)
         failed = served.tool("apply", expect=1)
     assert [line for line in seen if line.startswith("failure")] == []
     assert {line for line in seen if line.startswith("answer")} == {"answer 1.0.0", "answer 1.0.1"}
@@ -108,7 +109,7 @@ def test_a_first_release_that_does_not_start_is_taken_back(served: Served) -> No
 def test_what_no_machine_may_run_goes_back(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("registry_tool.deployers.swarm_updates._SCHEDULING", 0.0)
     served.target("swarm", namespace="elsewhere")
-    served.deploy("1.0.0")
+    served.deploy("1.0.0", healthcheck=HASTY)
     served.tool("apply", expect=1)
     (record,) = served.deployments()
     assert "no suitable node" in record["error"]
@@ -166,10 +167,15 @@ def test_drift_is_shown_and_repaired(served: Served) -> None:
 @pytest.mark.parametrize("failpoint", ["container-started", "swapped"])
 def test_a_kill_in_the_middle_changes_nothing_in_the_end(served: Served, failpoint: str) -> None:
     served.deploy("1.0.0")
+    served.tool("apply")
+    served.deploy("1.0.1")
     served.kill_at(failpoint)
     served.tool("apply")
-    assert len(running(served)) == 1
-    assert [record["result"] for record in served.deployments()] == ["succeeded"]
+    (task,) = running(served)
+    assert task["Spec"]["ContainerSpec"]["Labels"]["io.registry-tool.release"].endswith(
+        "1.0.1/none"
+    )
+    assert [record["result"] for record in served.deployments()] == ["succeeded"] * 2
     assert served.json("apply")["results"] == []
 
 
