@@ -29,11 +29,11 @@ from registry_tool.catalog.memory import Memory
 from registry_tool.catalog.meta import Meta, problems
 from registry_tool.catalog.paging import Pager
 from registry_tool.catalog.schema import TABLES
-from registry_tool.catalog.searching import DEFAULT_KINDS, best_matches
+from registry_tool.catalog.searching import DEFAULT_KINDS, best_matches, sayable
 from registry_tool.catalog.selecting import Selection, table_of
 from registry_tool.domain.registry import RegistrySpec
 from registry_tool.domain.release import Stage
-from registry_tool.errors import CatalogProblem
+from registry_tool.errors import BadQuery, CatalogProblem
 
 __all__ = [
     "About",
@@ -63,6 +63,8 @@ def _answer(
     def asked(self: Catalog, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return method(self, *args, **kwargs)
+        except UnicodeEncodeError as problem:
+            raise BadQuery("the question holds a character that is none") from problem
         except sqlite3.Error as problem:
             self.on_failure(problem)
             raise CatalogProblem(
@@ -140,7 +142,7 @@ class Catalog:
         Beyond what lists have: a release's ``lock`` has ``files`` and ``layers``, an artifact its ``releases``, a
         template its ``files``, a commit all its ``changes``.
         """
-        return items.detailed_text(self._connection, table_of(kind).kind.name, key)
+        return items.detailed_text(self._connection, table_of(kind).kind.name, sayable(key))
 
     @_answer
     def latest(

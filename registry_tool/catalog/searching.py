@@ -32,11 +32,16 @@ def match_expression(q: str) -> str | None:
     Every word must occur, at least as the beginning of one. Whatever else the text holds is data: each word is quoted.
     """
     words = []
-    for word in q[:_LONGEST].split():
+    for word in sayable(q[:_LONGEST]).split():
         # The index knows letters and digits; a word of others would be an empty one.
         if any(unicodedata.category(character)[0] in "LN" for character in word):
             words.append('"' + word.replace('"', " ").replace("\0", " ") + '"*')
     return " AND ".join(words[:_MOST_WORDS]) or None
+
+
+def sayable(text: str) -> str:
+    """Text that a database takes: lone surrogates are none."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def best_matches(

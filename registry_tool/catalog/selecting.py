@@ -12,7 +12,7 @@ from registry_tool.catalog.event_rows import paths_about
 from registry_tool.catalog.listing import FacetValue, ListQuery, Range
 from registry_tool.catalog.memory import Memory
 from registry_tool.catalog.schema import EXACT, TABLES, Table, search_range
-from registry_tool.catalog.searching import match_expression
+from registry_tool.catalog.searching import match_expression, sayable
 from registry_tool.catalog.terms import EVERY
 from registry_tool.domain.names import did_you_mean
 from registry_tool.errors import BadQuery
@@ -64,6 +64,7 @@ class Selection:
         return parts
 
     def _filtered(self, field: str, values: Sequence[str]) -> int:
+        values = [sayable(value) for value in values]
         if field in self.table.kind.facets:
             return reduce(or_, (self._having(field, value) for value in values), 0)
         return reduce(or_, (self._exactly(field, value) for value in values), 0)
@@ -116,7 +117,7 @@ class Selection:
         for operator, bound in ((">=", bounds.low), ("<=", bounds.high)):
             if bound is not None:
                 conditions.append(f"{column} {operator} ?")
-                values.append(bound)
+                values.append(float(bound))
         query = f"SELECT id FROM {self.table.name} WHERE {' AND '.join(conditions)}"  # noqa: S608
         return id_sets.of(row[0] for row in self._connection.execute(query, values))
 
