@@ -51,6 +51,6 @@ def answer(
     )
     content = body.encode() if isinstance(body, str) else body
     stored = Stored.of(etag, headers, content, route_template(request.scope))
-    if remember and view.is_tip:
+    if remember and view.is_fixed:
         view.tip.responses.put(Key(request.scope["path"], request.scope["query_string"]), stored)
     return CatalogAnswer(stored)

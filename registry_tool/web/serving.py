@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 from fastapi import Depends, HTTPException, Query, Request
 
 from registry_tool.domain.registry import RegistrySpec, WebSettings
+from registry_tool.domain.revisions import is_oid
 from registry_tool.errors import (
     CatalogProblem,
     InvalidManifests,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_RESOLVED = 10_000
 NOTHING_YET = "nothing is served yet: the repository has no valid revision"
 
 
@@ -44,6 +46,8 @@ class Tip:
     """Its settings, which are in force whatever revision is looked at."""
     keys: Keys
     responses: ResponseCache = field(default_factory=ResponseCache)
+    resolved: dict[str, CatalogPair] = field(default_factory=dict)
+    """Pairs of commits that were named by their whole oid; of other names Git has to be asked."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,11 @@ class View:
     def is_tip(self) -> bool:
         """Whether this is what the process serves now, and not another or a newer revision."""
         return self.at is None and self.pair == self.tip.pair
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the same address shows the same until another tip is served."""
+        return self.is_tip or (self.at is not None and _names_commit(self.at))
 
     @property
     def etag(self) -> str:
@@ -222,7 +231,8 @@ class Serving:
                 catalog = stack.enter_context(self._catalog(at))
             except CatalogProblem as problem:
                 # Somebody deleted it, or more recent ones took its place: derive it once more.
-                log.warning("deriving a catalog again: %s", problem.message)
+                log.info("deriving a catalog again: %s", problem.message)
+                tip.resolved.clear()
                 self.context.updater.refresh()
                 catalog = stack.enter_context(self._catalog(at))
             yield View(catalog, tip, self.context.version, at)
@@ -231,6 +241,14 @@ class Serving:
         return self.context.catalogs.open(self._pair_at(at) if at is not None else None)
 
     def _pair_at(self, revision: str) -> CatalogPair:
+        tip = self._tip
+        known = tip.resolved.get(revision) if tip else None
+        pair = known or self._ask_for(revision)
+        if tip and _names_commit(revision) and len(tip.resolved) < _RESOLVED:
+            tip.resolved[revision] = pair
+        return pair
+
+    def _ask_for(self, revision: str) -> CatalogPair:
         try:
             return self.context.updater.at(revision)
         except InvalidManifests as problem:
@@ -239,6 +257,10 @@ class Serving:
             if problem.code not in {"RT602", "RT604"}:
                 raise
             raise HTTPException(404, problem.message) from problem
+
+
+def _names_commit(revision: str) -> bool:
+    return is_oid(revision.rpartition(":")[2])
 
 
 def serving_of(request: Request) -> Serving:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from typing import Any
 
 import pytest
@@ -286,6 +287,25 @@ def test_another_revision_is_shown_as_it_was(index: Index, applied: RegistryFold
     assert page["revision"].endswith(before)
     index.get("/models/bert", 404, params={"at": before})
     assert after in index.client.get(f"{API}/models?at={after}").headers["ETag"]
+
+
+def test_an_old_revision_is_found_again_after_its_catalog_was_dropped(
+    index: Index, applied: RegistryFolder
+) -> None:
+    before = applied.git("rev-parse", "HEAD")
+    applied.model("bert")
+    applied.commit("Add bert")
+    index.refresh()
+    assert index.items("/models", at=before) == ["minilm"]
+    for file in (applied.path / ".git/registry-tool/catalog/at").iterdir():
+        file.unlink()
+    assert index.items("/models", at=before, limit=10) == ["minilm"]
+
+
+def test_a_deleted_catalog_is_derived_again(index: Index, applied: RegistryFolder) -> None:
+    shutil.rmtree(applied.path / ".git/registry-tool/catalog")
+    (applied.path / ".git/registry-tool/catalog").mkdir()
+    assert index.items("/releases") == ["minilm/1.0.0/none"]
 
 
 def test_statistics_count_what_there_is(shared: Index) -> None:
