@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from registry_tool.errors import ContentMismatch, StorageProblem
+from registry_tool.storage import local
 from registry_tool.storage.storage import Storage
-from registry_tool.storage.stored_file import StoredFile
+from registry_tool.storage.stored_file import Absent, StoredFile
 
 ROOT = os.geteuid() == 0
 
@@ -309,3 +310,73 @@ def test_several_threads_read_at_once(storage: Storage, models: Path) -> None:
     for thread in threads:
         thread.join()
     assert results == [(models / "big.bin").read_bytes()] * 8
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda _path: None, "does not exist"),
+        (lambda path: path.symlink_to("nowhere"), "nowhere, which does not exist"),
+        (lambda path: path.symlink_to(path.name), "is a symbolic link to itself"),
+        (lambda path: path.mkdir(), "is a directory, not a regular file"),
+        (os.mkfifo, "is a named pipe, not a regular file"),
+    ],
+)
+def test_what_cannot_be_read_is_found_to_be_absent(
+    storage: Storage, models: Path, make: Callable[[Path], object], why: str
+) -> None:
+    make(models / "file.bin")
+    found = storage.find(str(models), "file.bin")
+    assert isinstance(found, Absent)
+    assert found.why.endswith(why)
+    with pytest.raises(StorageProblem, match=r"file\.bin (is|does not)"):
+        storage.stat(str(models), "file.bin")
+
+
+def test_a_fingerprint_changes_whenever_a_file_is_written(
+    storage: Storage, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = models / "config.json"
+    assert storage.stat(str(models), "config.json").fingerprint is None  # too young to be sure
+    monkeypatch.setattr(local, "_SETTLED", -(10**18))
+    before = storage.stat(str(models), "config.json")
+    assert before.fingerprint == storage.files(str(models))[0].fingerprint is not None
+    status = path.stat()
+    path.write_bytes(b"[]")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    after = storage.stat(str(models), "config.json")
+    assert after.fingerprint != before.fingerprint
+    assert after == before, "a fingerprint means nothing on another machine"
+
+
+def test_a_new_file_never_replaces_one_that_is_there(storage: Storage, models: Path) -> None:
+    def chunks() -> Iterator[bytes]:
+        (models / "new.bin").write_bytes(b"theirs")
+        yield b"ours"
+
+    for path, content in (("config.json", [b"[]"]), ("new.bin", chunks())):
+        with pytest.raises(StorageProblem, match=f"{path} exists already"):
+            storage.write(str(models), path, content, replace=False)
+    assert (models / "config.json").read_text() == "{}"
+    assert (models / "new.bin").read_bytes() == b"theirs"
+    storage.write(str(models), "other.bin", [b"ours"], replace=False)
+    assert (models / "other.bin").read_bytes() == b"ours"
+    assert not [path for path in models.iterdir() if path.name.endswith(".partial")]
+
+
+def test_a_file_system_without_hard_links_refuses_to_replace_as_well(
+    storage: Storage, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    with pytest.raises(StorageProblem, match=r"config\.json exists already"):
+        storage.write(str(models), "config.json", [b"[]"], replace=False)
+    storage.write(str(models), "new.bin", [b"new"], replace=False)
+    assert (models / "new.bin").read_bytes() == b"new"
+
+
+def test_what_a_killed_write_left_is_no_file(storage: Storage, models: Path) -> None:
+    (models / ".model.bin.0123456789abcdef.partial").write_bytes(b"half")
+    assert [file.path for file in storage.files(str(models))] == ["config.json", "onnx/model.onnx"]

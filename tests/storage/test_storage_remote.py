@@ -12,7 +12,7 @@ import pytest
 from registry_tool.errors import ContentMismatch, StorageProblem
 from registry_tool.storage import ranges
 from registry_tool.storage.storage import Storage
-from registry_tool.storage.stored_file import StoredFile
+from registry_tool.storage.stored_file import Absent, StoredFile
 
 
 @pytest.fixture
@@ -95,6 +95,20 @@ def test_objects_are_written_and_deleted(storage: Storage) -> None:
     storage.delete("memory://models/minilm", "new/file.bin")
     with pytest.raises(StorageProblem, match="does not exist"):
         storage.delete("memory://models/minilm", "new/file.bin")
+
+
+def test_a_new_file_never_replaces_one_that_is_there(storage: Storage) -> None:
+    with pytest.raises(StorageProblem, match=r"config\.json exists already"):
+        storage.write("memory://models/minilm", "config.json", [b"[]"], replace=False)
+    storage.write("memory://models/minilm", "new.bin", [b"new"], replace=False)
+    assert storage.stat("memory://models/minilm", "new.bin").size == 3
+    assert storage.find("memory://models/minilm", "none") == Absent("does not exist")
+    assert storage.find("memory://models/minilm", "onnx") == Absent("is not a file")
+
+
+def test_a_file_of_another_size_than_expected_is_not_read(storage: Storage) -> None:
+    with pytest.raises(ContentMismatch, match="was replaced: its size is 2, expected 3"):
+        storage.open("memory://models/minilm", "config.json", 0, StoredFile("config.json", 3))
 
 
 class Upload:
