@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import docker
 import yaml
 from applied_folder import Applied
 
@@ -169,12 +170,12 @@ class Served(Applied):
         if self.in_swarm:
             for secret in self.client.secrets.list(filters=label):
                 secret.remove()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while networks := self.client.networks.list(filters=label):
             for network in networks:
                 try:
                     network.remove()
-                except Exception:
+                except docker.errors.APIError:
                     if time.monotonic() > deadline:
                         raise
                     time.sleep(0.3)
