@@ -112,7 +112,7 @@ def write_web_corpus(root: Path, models: int, releases: int, tail: int = 1100) -
         files = _files(models, releases)
         _commit(stream, "refs/heads/main", _START, "Add everything", files)
         for number in range(tail):
-            path = f"manifests/models/{_name(number % models)}.yaml"
+            path = f"manifests/models/{model_name(number % models)}.yaml"
             changed = iter([(path, model_file(number % models, tag=100 + number))])
             _commit(stream, "refs/heads/main", _START + 60 * number, f"Edit {number}", changed)
         records = _records(models, releases)
@@ -129,7 +129,7 @@ def push_edit(root: Path, models: int, number: int) -> None:
     )
     assert process.stdin is not None
     with process.stdin as stream:
-        path = f"manifests/models/{_name(number % models)}.yaml"
+        path = f"manifests/models/{model_name(number % models)}.yaml"
         stream.write(b"reset refs/heads/main\nfrom refs/heads/main^0\n\n")
         changed = iter([(path, model_file(number % models, tag=100_000 + number))])
         _commit(stream, "refs/heads/main", _START + 10**6 + number, "Push", changed)
@@ -149,14 +149,14 @@ def _commit(
     stream.write(b"\n")
 
 
-def _name(number: int) -> str:
+def model_name(number: int) -> str:
     return f"{_FAMILIES[number % len(_FAMILIES)]}-{number:05d}"
 
 
 def model_file(number: int, tag: int) -> str:
     """The manifest of a model."""
     return MODEL.format(
-        model=_name(number),
+        model=model_name(number),
         number=number,
         team=number % 17,
         company=number % 200,
@@ -170,7 +170,7 @@ def model_file(number: int, tag: int) -> str:
 
 def _release_names(model: int, number: int) -> dict[str, str]:
     return {
-        "model": _name(model),
+        "model": model_name(model),
         "version": f"1.{number // 2}.0",
         "quantization": ("none", _QUANTIZATIONS[1 + model % 4])[number % 2],
     }
@@ -182,7 +182,7 @@ def _files(models: int, releases: int) -> Iterator[tuple[str, str]]:
     for name in ENVIRONMENTS:
         yield f"manifests/environments/{name}.yaml", ENVIRONMENT.format(name=name)
     for model in range(models):
-        yield f"manifests/models/{_name(model)}.yaml", model_file(model, model)
+        yield f"manifests/models/{model_name(model)}.yaml", model_file(model, model)
         for number in range(releases):
             names = _release_names(model, number)
             base = "manifests/releases/{model}/{version}/{quantization}".format(**names)
