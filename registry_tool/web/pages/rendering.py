@@ -53,6 +53,8 @@ class Site:
     """Of this page, without ``at``."""
     at: str | None = None
     """The revision in the address; None is the newest."""
+    etag: str = ""
+    """Names what is shown; the events of the server name the same."""
     about: About | None = None
     """The revision that is shown; None on pages that show none."""
     key_holder: str | None = None
@@ -120,6 +122,7 @@ def _site(request: Request, view: View | None) -> Site:
         path=route_path(request.scope),
         query=query,
         at=view.at if view else None,
+        etag=view.etag if view else "",
         about=view.catalog.about() if view else None,
         key_holder=key_holder(request),
         edit_url=serving.settings.edit_url,

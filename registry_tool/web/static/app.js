@@ -75,7 +75,7 @@
     events.addEventListener("revision", (event) => {
       const served = JSON.parse(event.data);
       const shown = document.getElementById("revision")?.dataset;
-      if (!shown || (shown.revision === served.revision && shown.records === (served.records ?? ""))) return;
+      if (!shown || shown.etag === served.etag) return;
       if (document.activeElement?.matches("main input, main select")) {
         say("There is a newer revision: reload to see it.");
         return;
