@@ -22,7 +22,7 @@ from registry_tool.catalog.selecting import Selection
 from registry_tool.domain.names import did_you_mean
 from registry_tool.errors import BadQuery
 
-MOST_RANKED = 20_000
+MOST_RANKED = 5_000
 """Matches that are put in order of how well they match; more than these come in the kind's own order."""
 
 

@@ -94,7 +94,11 @@ _TABLES = (
             "model, version_order, quantization",
             "template",
         ),
-        late_indexes=("updated_at DESC, model, version_order, quantization",),
+        late_indexes=(
+            "updated_at DESC, model, version_order, quantization",
+            "created_at DESC, model, version_order, quantization",
+            "size DESC, model, version_order, quantization",
+        ),
     ),
     Table(
         KINDS["deployments"],
@@ -156,6 +160,7 @@ _TABLES = (
         has_key=False,
         indexes=(
             "sha256, size",
+            "size DESC, model, version_order, quantization, path",
             "release, path",
             "model, version_order, quantization, path",
         ),

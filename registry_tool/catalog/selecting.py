@@ -112,6 +112,8 @@ class Selection:
         ]
 
     def _bounded(self, name: str, bounds: Range) -> int:
+        if name in self.table.kind.facets:
+            return self._between(name, bounds)
         (column,) = self.table.columns_of(name)[:1]
         conditions, values = [f"{column} IS NOT NULL"], []
         for operator, bound in ((">=", bounds.low), ("<=", bounds.high)):
@@ -121,10 +123,25 @@ class Selection:
         query = f"SELECT id FROM {self.table.name} WHERE {' AND '.join(conditions)}"  # noqa: S608
         return id_sets.of(row[0] for row in self._connection.execute(query, values))
 
+    def _between(self, field: str, bounds: Range) -> int:
+        """Of a field with few values these are compared, not the items."""
+        rows = self._connection.execute(
+            "SELECT value FROM terms WHERE kind = ? AND field = ?", (self.table.kind.name, field)
+        )
+        low = bounds.low if bounds.low is not None else float("-inf")
+        high = bounds.high if bounds.high is not None else float("inf")
+        values = [value for (value,) in rows.fetchall() if low <= float(value) <= high]
+        return reduce(or_, (self._having(field, value) for value in values), 0)
+
     def _found(self, q: str) -> int:
         expression = match_expression(q)
         if expression is None:
             return 0
+        key = (self.table.kind.name, "q=", expression)
+        known = self._memory.sets.get(key)
+        return known if known is not None else self._memory.sets.put(key, self._search(expression))
+
+    def _search(self, expression: str) -> int:
         first, last = search_range((self.table.number, self.table.number))
         rows = self._connection.execute(
             "SELECT rowid FROM search WHERE search MATCH ? AND rowid BETWEEN ? AND ?",
