@@ -168,7 +168,8 @@ def model_file(number: int, tag: int) -> str:
     )
 
 
-def _release_names(model: int, number: int) -> dict[str, str]:
+def release_names(model: int, number: int) -> dict[str, str]:
+    """The identity of a release."""
     return {
         "model": model_name(model),
         "version": f"1.{number // 2}.0",
@@ -184,13 +185,13 @@ def _files(models: int, releases: int) -> Iterator[tuple[str, str]]:
     for model in range(models):
         yield f"manifests/models/{model_name(model)}.yaml", model_file(model, model)
         for number in range(releases):
-            names = _release_names(model, number)
+            names = release_names(model, number)
             base = "manifests/releases/{model}/{version}/{quantization}".format(**names)
             stage, note = _STAGES[(model + number) % 4], _NOTES[(model * 7 + number) % 4]
             yield f"{base}.yaml", RELEASE.format(**names, stage=stage, note=note)
             yield f"{base}.lock.yaml", _lock(model, number, names)
         if model % 10 == 0:
-            names = _release_names(model, 0)
+            names = release_names(model, 0)
             for environment in ENVIRONMENTS[: 1 + model % 3]:
                 path = f"manifests/deployments/{environment}/{names['model']}.yaml"
                 yield path, DEPLOYMENT.format(**names, environment=environment)
@@ -217,7 +218,7 @@ def _lock(model: int, number: int, names: dict[str, str]) -> str:
 def _records(models: int, releases: int) -> Iterator[tuple[str, str]]:
     for model in range(models):
         for number in range(0, releases, 5):
-            names = _release_names(model, number)
+            names = release_names(model, number)
             key = _sha256(f"build {model} {number}")
             folder = "builds/{model}/{version}/{quantization}".format(**names)
             layer = _sha256(f"layer {model} {number // 2}")

@@ -53,7 +53,7 @@ class Catalogs:
 
     def __init__(self, directory: Path, *, keep: int = 8) -> None:
         """`keep` is how many catalogs of other revisions stay."""
-        self._directory = directory
+        self.directory = directory
         self._keep = keep
         self._idle: list[tuple[_Place, sqlite3.Connection]] = []
         self._lock = threading.Lock()
@@ -114,15 +114,15 @@ class Catalogs:
 
     def _current_place(self) -> _Place | None:
         try:
-            name = (self._directory / _POINTER).read_text().strip()
+            name = (self.directory / _POINTER).read_text().strip()
         except (OSError, UnicodeDecodeError):
             return None
         if not name or "/" in name:
             return None
-        return _place(self._directory / name, immutable=False)
+        return _place(self.directory / name, immutable=False)
 
     def _at_path(self, pair: CatalogPair) -> Path:
-        return self._directory / _AT / f"{pair.key}{_ENDING}"
+        return self.directory / _AT / f"{pair.key}{_ENDING}"
 
     @contextmanager
     def _connected(self, place: _Place) -> Iterator[sqlite3.Connection]:
@@ -204,19 +204,19 @@ class Catalogs:
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Keep other processes and threads from changing catalogs; wait for one that does."""
-        (self._directory / _AT).mkdir(parents=True, exist_ok=True)
-        with (self._directory / _LOCK).open("w") as file:
+        (self.directory / _AT).mkdir(parents=True, exist_ok=True)
+        with (self.directory / _LOCK).open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def build(self, inputs: CatalogInputs) -> None:
         """Make a new file and let it be the current one; for a holder of `changing`. Raises IdentityClash."""
         name = f"{inputs.pair.manifests[:12]}-{(inputs.pair.records or 'none')[:12]}-{time.time_ns()}{_ENDING}"
-        with self._finished(self._directory / name) as path:
+        with self._finished(self.directory / name) as path:
             building.build(path, inputs)
-        pointer = self._directory / f".{_POINTER}"
+        pointer = self.directory / f".{_POINTER}"
         pointer.write_text(name)
-        pointer.replace(self._directory / _POINTER)
+        pointer.replace(self.directory / _POINTER)
         self._clean()
 
     def update(self, delta: CatalogDelta) -> None:
@@ -270,7 +270,7 @@ class Catalogs:
         """Pairs of which there are catalogs, the current one first."""
         current = self.current()
         pairs = [current] if current is not None else []
-        for path in sorted((self._directory / _AT).glob(f"*{_ENDING}")):
+        for path in sorted((self.directory / _AT).glob(f"*{_ENDING}")):
             place = _place(path, immutable=True)
             if place is None:
                 continue
@@ -300,7 +300,7 @@ class Catalogs:
     def _limit(self) -> None:
         """Remove the catalogs of other revisions that were not used for the longest time."""
         known = [
-            (path.stat().st_mtime_ns, path) for path in self._directory.glob(f"{_AT}/*{_ENDING}")
+            (path.stat().st_mtime_ns, path) for path in self.directory.glob(f"{_AT}/*{_ENDING}")
         ]
         for _, path in sorted(known, reverse=True)[self._keep :]:
             _remove(path)
@@ -308,10 +308,10 @@ class Catalogs:
     def _clean(self) -> None:
         """Remove files that no pointer names any more, and left-overs of processes that were killed."""
         current = self._current_place()
-        for path in (*self._directory.glob(f"*{_ENDING}"), *self._directory.glob(".*.sqlite.*")):
+        for path in (*self.directory.glob(f"*{_ENDING}"), *self.directory.glob(".*.sqlite.*")):
             if current is None or path != current.path:
                 _remove(path)
-        for path in (self._directory / _AT).glob(".*.sqlite.*"):
+        for path in (self.directory / _AT).glob(".*.sqlite.*"):
             _remove(path)
         self._forget(lambda place: not place.immutable and place != current)
 
