@@ -9,7 +9,8 @@ from registry_tool.catalog.dirty import Dirty
 from registry_tool.catalog.event_rows import commit_row, record_key, record_kind, record_row
 from registry_tool.catalog.inputs import Commit, InvalidFile, ManifestFile, RecordFile
 from registry_tool.catalog.json_text import dumps
-from registry_tool.catalog.rows import ItemRow, LockRow, RegistryRow, Value, Words, manifest_rows
+from registry_tool.catalog.manifest_rows import manifest_rows
+from registry_tool.catalog.rows import ItemRow, LockRow, RegistryRow, Value, Words
 from registry_tool.catalog.schema import TABLES, Table, search_row
 from registry_tool.catalog.terms import Terms
 from registry_tool.errors import IdentityClash
