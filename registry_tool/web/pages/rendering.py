@@ -53,6 +53,8 @@ class Site:
     """Of this page, without ``at``."""
     at: str | None = None
     """The revision in the address; None is the newest."""
+    served: str = ""
+    """The newest revision that is served; empty before there is one, and where a key is needed to know."""
     etag: str = ""
     """Names what is shown; the events of the server name the same."""
     about: About | None = None
@@ -122,12 +124,19 @@ def _site(request: Request, view: View | None) -> Site:
         path=route_path(request.scope),
         query=query,
         at=view.at if view else None,
+        served=_served(serving),
         etag=view.etag if view else "",
         about=view.catalog.about() if view else None,
         key_holder=key_holder(request),
         edit_url=serving.settings.edit_url,
         serving_problem=serving.problem,
     )
+
+
+def _served(serving: Serving) -> str:
+    if serving.tip is None or serving.settings.require_api_key:
+        return ""
+    return serving.tip.pair.revision.short
 
 
 @cache
