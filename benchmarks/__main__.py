@@ -16,30 +16,36 @@ NAMES = ("manifests", "weights")
 
 def table(title: str, rows: list[timing.Measured], pairs: list[tuple[str, str]]) -> str:
     """A Markdown section: medians with their range, then ratios."""
-    lines = [f"## {title}", "", "| command | median s | min | max |", "|---|---|---|---|"]
+    lines = [
+        f"## {title}",
+        "",
+        "| command | median s | min | max | processor s |",
+        "|---|---|---|---|---|",
+    ]
     lines += [
-        f"| {row.name} | {row.median:.3f} | {min(row.seconds):.3f} | {max(row.seconds):.3f} |"
+        f"| {row.name} | {row.median:.3f} | {min(row.seconds):.3f} | {max(row.seconds):.3f} "
+        f"| {row.median_cpu:.3f} |"
         for row in rows
     ]
-    medians = {row.name: row.median for row in rows}
-    lines += [
-        "",
-        *(
-            f"- {ours} : {theirs} = 1 : {medians[theirs] / medians[ours]:.1f}"
-            for ours, theirs in pairs
-        ),
-        "",
-    ]
-    return "\n".join(lines)
+    named = {row.name: row for row in rows}
+    lines.append("")
+    for ours, theirs in pairs:
+        if ours in named and theirs in named:
+            mine, other = named[ours], named[theirs]
+            time, cpu = other.median / mine.median, other.median_cpu / mine.median_cpu
+            lines.append(f"- {ours} : {theirs} = 1 : {time:.1f} (processor time 1 : {cpu:.1f})")
+    return "\n".join([*lines, ""])
 
 
 def manifests(options: argparse.Namespace) -> str:
     """Validating and planning."""
     rows = manifest_speed.measure(options.manifests, options.rounds)
-    names = [row.name for row in rows]
-    pairs = [(names[0], names[1]), (names[3], names[4])]
-    head = f"# Manifests\n\n{_machine()}, {options.rounds} rounds in turn.\n\n"
-    return head + table(f"{options.manifests:,} manifests", rows, pairs)
+    load = os.getloadavg()[1]
+    head = (
+        f"# Manifests\n\n{_machine()}, {options.rounds} rounds in turn, "
+        f"load average {load:.1f}.\n\n{manifest_speed.EXPLAINED}\n"
+    )
+    return head + table(f"{options.manifests:,} manifests", rows, manifest_speed.PAIRS)
 
 
 def weights(options: argparse.Namespace) -> str:

@@ -1,8 +1,8 @@
-"""Cold `validate` beside check-jsonschema, warm `plan` after a one-file commit beside GTO.
+"""Cold `validate` beside check-jsonschema; warm `validate` and `plan` after a one-file commit.
 
 check-jsonschema gets the same files, one call for each kind's schema; it checks no references between files, ours does.
 GTO has no plan; its nearest question is `gto show`, the state of all artifacts, on as many git tags as there are
-releases (at most 1,000: it needs seconds for those already).
+releases (at most 1,000: it needs seconds for those already). Peers are left out above 10,000 manifests.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import itertools
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import corpus, peers, timing
+from benchmarks import corpus, peers, settling, timing
 
 OURS = [sys.executable, "-m", "registry_tool"]
 KINDS = {
@@ -21,76 +22,89 @@ KINDS = {
     "artifactlock": "releases/*/*/none.lock.yaml",
     "model": "models/*.yaml",
 }
+PEERS_UP_TO = 10_000
+COLD = "registry-tool validate, cold"
+COLD_PEER = "check-jsonschema, same files"
+WARM_TREE = "registry-tool validate, warm after one commit"
+WARM_COMMIT = "registry-tool validate --rev HEAD, warm after one commit"
+WARM_PLAN = "registry-tool plan, warm after one commit"
+START = "registry-tool --version"
+PLAN_PEER = "gto show"
+PAIRS = [(COLD, COLD_PEER), (WARM_PLAN, PLAN_PEER)]
+EXPLAINED = (
+    "A fresh clone (packed objects) in which every release that has a lock is built and recorded. Whole processes, "
+    "Python's start included. Cold has no cache; warm follows a commit that changed one Model.\n"
+)
+
+Side = tuple[str, Callable[[], None], Callable[[], None]]
 
 
 def measure(manifests: int, rounds: int) -> list[timing.Measured]:
     """All sides on a fresh corpus."""
     with tempfile.TemporaryDirectory(prefix="registry-tool-bench-") as folder:
         root = corpus.write_corpus(Path(folder) / "registry", manifests)
-        binaries = peers.install(Path(tempfile.gettempdir()) / "registry-tool-bench-peers")
-        schemas = Path(__file__).parent.parent / "schemas"
-        tags = _gto_repository(Path(folder) / "gto", min(1000, manifests // 2))
-        edits = itertools.count()
-
-        def forget() -> None:
-            shutil.rmtree(root / ".git" / "registry-tool", ignore_errors=True)
-
-        def edit() -> None:
-            path = root / "manifests/models/model-00000.yaml"
-            path.write_text(
-                corpus.MODEL.format(model="model-00000").replace("benchmark]", f"b{next(edits)}]")
-            )
-            corpus.git(root, "commit", "--quiet", "--all", "--message", "Edit one file")
-
-        def check_jsonschema() -> None:
-            for kind, pattern in KINDS.items():
-                files = [str(path) for path in sorted((root / "manifests").glob(pattern))]
-                timing.run(
-                    [
-                        str(binaries / "check-jsonschema"),
-                        "--schemafile",
-                        str(schemas / f"{kind}.json"),
-                        *files,
-                    ],
-                    root,
-                )
-
-        cold = timing.in_turn(
-            [
-                (
-                    "registry-tool validate, cold",
-                    forget,
-                    lambda: timing.run([*OURS, "validate"], root),
-                ),
-                ("check-jsonschema, same files", lambda: None, check_jsonschema),
-            ],
-            rounds,
+        settling.settle(root)
+        corpus.git(root, "repack", "-a", "-d", "--quiet")
+        with_peers = manifests <= PEERS_UP_TO
+        binaries = (
+            peers.install(Path(tempfile.gettempdir()) / "registry-tool-bench-peers")
+            if with_peers
+            else None
         )
+        cold = [_cold(root)]
+        warm = _warm(root)
+        if binaries is not None:
+            cold.append((COLD_PEER, _nothing, lambda: _check_jsonschema(binaries, root)))
+            tags = _gto_repository(Path(folder) / "gto", min(1000, manifests // 2))
+            show = [str(binaries / "gto"), "show"]
+            warm.append((PLAN_PEER, _nothing, lambda: timing.run(show, tags)))
+        measured = timing.in_turn(cold, rounds)
         timing.run([*OURS, "plan"], root)
-        warm = timing.in_turn(
-            [
-                (
-                    "registry-tool validate, warm after one commit",
-                    edit,
-                    lambda: timing.run([*OURS, "validate"], root),
-                ),
-                (
-                    "registry-tool plan, warm after one commit",
-                    edit,
-                    lambda: timing.run([*OURS, "plan"], root),
-                ),
-                (
-                    f"gto show, {tags[1]} tags",
-                    lambda: None,
-                    lambda: timing.run([str(binaries / "gto"), "show"], tags[0]),
-                ),
-            ],
-            rounds,
+        return measured + timing.in_turn(warm, max(rounds, 5))
+
+
+def _nothing() -> None:
+    pass
+
+
+def _cold(root: Path) -> Side:
+    def forget() -> None:
+        shutil.rmtree(root / ".git" / "registry-tool", ignore_errors=True)
+
+    return COLD, forget, lambda: timing.run([*OURS, "validate"], root)
+
+
+def _warm(root: Path) -> list[Side]:
+    edits = itertools.count()
+
+    def edit() -> None:
+        path = root / "manifests/models/model-00000.yaml"
+        path.write_text(
+            corpus.MODEL.format(model="model-00000").replace("benchmark]", f"b{next(edits)}]")
         )
-        return cold + warm
+        corpus.git(root, "commit", "--quiet", "--all", "--message", "Edit one file")
+
+    return [
+        (WARM_TREE, edit, lambda: timing.run([*OURS, "validate"], root)),
+        (WARM_COMMIT, edit, lambda: timing.run([*OURS, "validate", "--rev", "HEAD"], root)),
+        (WARM_PLAN, edit, lambda: timing.run([*OURS, "plan"], root)),
+        (START, _nothing, lambda: timing.run([*OURS, "--version"], root)),
+    ]
 
 
-def _gto_repository(root: Path, count: int) -> tuple[Path, int]:
+def _check_jsonschema(binaries: Path, root: Path) -> None:
+    schemas = Path(__file__).parent.parent / "schemas"
+    for kind, pattern in KINDS.items():
+        files = [str(path) for path in sorted((root / "manifests").glob(pattern))]
+        command = [
+            str(binaries / "check-jsonschema"),
+            "--schemafile",
+            str(schemas / f"{kind}.json"),
+        ]
+        timing.run([*command, *files], root)
+
+
+def _gto_repository(root: Path, count: int) -> Path:
     root.mkdir(parents=True)
     corpus.git(root, "init", "--quiet", "--initial-branch=main")
     (root / "artifacts.yaml").write_text(
@@ -100,4 +114,4 @@ def _gto_repository(root: Path, count: int) -> tuple[Path, int]:
     corpus.git(root, "commit", "--quiet", "--message", "Artifacts")
     for number in range(count):
         corpus.git(root, "tag", "--annotate", "--message", "register", f"model-{number:05d}@v1.0.0")
-    return root, count
+    return root

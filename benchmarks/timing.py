@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import statistics
 import subprocess
 import time
@@ -12,15 +13,21 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of several runs of one command."""
+    """Seconds of several runs of one command, and of the processors meanwhile."""
 
     name: str
     seconds: tuple[float, ...]
+    cpu: tuple[float, ...]
 
     @property
     def median(self) -> float:
         """The number to quote."""
         return statistics.median(self.seconds)
+
+    @property
+    def median_cpu(self) -> float:
+        """User and system time: what others do on the machine changes it little."""
+        return statistics.median(self.cpu)
 
 
 def run(command: Sequence[str], cwd: Path) -> None:
@@ -40,10 +47,18 @@ def in_turn(
     A side is its name, what prepares a round (not timed) and what is timed.
     """
     seconds: dict[str, list[float]] = {name: [] for name, _, _ in sides}
+    cpu: dict[str, list[float]] = {name: [] for name, _, _ in sides}
     for _ in range(rounds):
         for name, prepare, timed in sides:
             prepare()
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), _children()
             timed()
             seconds[name].append(time.perf_counter() - start)
-    return [Measured(name, tuple(values)) for name, values in seconds.items()]
+            cpu[name].append(_children() - busy)
+    return [Measured(name, tuple(seconds[name]), tuple(cpu[name])) for name, _, _ in sides]
+
+
+def _children() -> float:
+    """Processor seconds of all processes that were started here and have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
