@@ -70,7 +70,11 @@ Repository = Annotated[
     str,
     AfterValidator(_repository),
     WithJsonSchema(
-        {"type": "string", "pattern": r"^[^\s/@]+/[^\s@]+$", "examples": ["registry.example:5000/ml"]}
+        {
+            "type": "string",
+            "pattern": r"^[^\s/@]+/[^\s@]+$",
+            "examples": ["registry.example:5000/ml"],
+        }
     ),
 ]
 """``host[:port]/path`` of an OCI registry."""

@@ -294,5 +294,8 @@ def test_a_missing_extra_is_named(cli, locked: RegistryFolder, monkeypatch) -> N
     monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)
     ran = cli("lock", "minilm/1.0.0")
     assert ran.code == 3
-    assert "error[RT508]: s3:// cannot be used: the library for this scheme is not installed" in ran.err
+    assert (
+        "error[RT508]: s3:// cannot be used: the library for this scheme is not installed"
+        in ran.err
+    )
     assert "help: pip install 'registry-tool[s3]'" in ran.err
