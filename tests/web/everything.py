@@ -228,7 +228,7 @@ def manifests(storage: Path) -> dict[str, dict[str, Any]]:
                     "copy": [{"from": "motd.j2", "to": "/copied/to", "mode": "0755"}],
                     "env": {"IMAGE_VARIABLE": "Value in the image"},
                     "labels": {"org.example.label": "Label of the image"},
-                    "workdir": "/work/directory",
+                    "workdir": "/srv/app",
                     "user": "user-of-image",
                     "expose": ["8124/tcp"],
                     "entrypoint": ["/bin/entrypoint"],
