@@ -160,6 +160,10 @@ class Served(Applied):
     def get(self, path: str = "/", number: int = 1) -> str:
         return fetch(self.address(self.container(number)) + path)
 
+    def get_once_up(self, number: int) -> str:
+        """What a replica answers that was just started again."""
+        return fetch_once_up(self.address(self.container(number)) + "/")
+
     def clean(self) -> None:
         """Remove everything of the environment from the engine."""
         label = {"label": f"io.registry-tool.environment={self.environment}"}
@@ -183,6 +187,18 @@ class Served(Applied):
     @property
     def in_swarm(self) -> bool:
         return bool(self.client.info()["Swarm"].get("ControlAvailable"))
+
+
+def fetch_once_up(url: str, seconds: float = 60) -> str:
+    """The answer of a server that was just started again and may not listen yet."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return fetch(url)
+        except (OSError, urllib.error.URLError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def fetch(url: str, timeout: float = 60) -> str:

@@ -134,7 +134,7 @@ def test_recreating_stops_the_old_one_first_and_starts_it_again_when_it_must(
     served.deploy("1.0.1", strategy=strategy, replicas=2, env={"BROKEN": "yes"}, healthcheck=HASTY)
     served.tool("apply", expect=1)
     assert served.deployments()[-1]["result"] == "rolled_back"
-    assert [served.get(number=number) for number in (1, 2)] == ["1.0.0", "1.0.0"]
+    assert [served.get_once_up(number) for number in (1, 2)] == ["1.0.0", "1.0.0"]
     assert settled(served)
 
 
