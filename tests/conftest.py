@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,21 @@ pytest_plugins = (
     "services.object_storage",
     "services.onnx_release",
 )
+
+
+_LONGEST_ID = 80
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """A long text is named by its size and checksum.
+
+    pytest hands the name of a test to each program that the test starts, and the system refuses to
+    start one when that is over 128 KiB.
+    """
+    if not isinstance(val, str | bytes) or len(val) <= _LONGEST_ID:
+        return None
+    data = val.encode("utf-8", "surrogatepass") if isinstance(val, str) else val
+    return f"{argname}-{len(val)}-{zlib.crc32(data):08x}"
 
 
 def isolate(environment: pytest.MonkeyPatch, home: Path) -> None:

@@ -438,7 +438,8 @@ def fake_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEngine]:
 
         def do_POST(self) -> None:
             fake.parameters = self.path
-            while size := int(self.rfile.readline(), 16):
+            # A client that gives up ends the connection without the last chunk.
+            while size := int(self.rfile.readline() or b"0", 16):
                 fake.body += self.rfile.read(size)
                 self.rfile.readline()
             self.rfile.readline()
