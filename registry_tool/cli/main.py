@@ -101,14 +101,13 @@ class CommandTable(click.Group):
 @click.option("-q", "--quiet", is_flag=True, help="Only results and errors.")
 @click.pass_context
 def cli(ctx: click.Context, repo: str, verbose: int, quiet: bool) -> None:
-    r"""A GitOps registry for machine-learning model releases.
+    """A GitOps registry for machine-learning model releases.
 
     Models, releases and deployments are YAML manifests in a Git repository. `validate` checks them, `plan` shows what
     would be done and `apply` does it and records it as commits.
 
-    \b
-    Exit codes: 0 success, 1 invalid manifests or failed actions, 2 usage,
-                3 environment (Git, storage, registry or engine), 4 changes pending (plan --exit-code).
+    Exit codes: 0 success, 1 invalid manifests or failed actions, 2 usage, 3 environment (Git, storage, registry or
+    engine), 4 changes pending (plan --exit-code).
     """
     app = App(repo_path=repo, verbosity=-1 if quiet else verbose)
     ctx.obj = app

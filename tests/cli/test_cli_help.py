@@ -44,6 +44,7 @@ def test_every_command_explains_itself(anywhere, path: tuple[str, ...]) -> None:
         ran = anywhere(*path, option)
         assert ran.code == 0
         assert ran.out.startswith(f"Usage: registry-tool {' '.join(path)}")
+        assert "\\b" not in ran.out, "a mark for click that reached the user"
     assert command_of(path).help, "a command without description"
     for parameter in command_of(path).params:
         if isinstance(parameter, click.Option):
@@ -52,6 +53,7 @@ def test_every_command_explains_itself(anywhere, path: tuple[str, ...]) -> None:
 
 def test_help_lists_every_command_with_a_short_help(anywhere) -> None:
     out = anywhere("--help").out
+    assert "\\b" not in out
     for name, (_, text) in COMMANDS.items():
         assert any(line.split()[:1] == [name] for line in out.splitlines()), name
         assert text.split()[0] in out

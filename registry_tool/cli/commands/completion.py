@@ -19,13 +19,13 @@ SHELLS = ("bash", "zsh", "fish")
 @pass_app
 @click.pass_context
 def completion_command(ctx: click.Context, app: App, shell: str | None) -> None:
-    r"""Print the completion script of a shell; by default of the one in $SHELL.
+    """Print the completion script of a shell; by default of the one in $SHELL.
 
     \b
     bash: registry-tool completion bash > ~/.local/share/bash-completion/completions/registry-tool
     zsh:  registry-tool completion zsh > "${fpath[1]}/_registry-tool"
     fish: registry-tool completion fish > ~/.config/fish/completions/registry-tool.fish
-    """
+    """  # noqa: D301 - click wants the character, not the backslash
     shell = shell or Path(os.environ.get("SHELL", "")).name
     found = get_completion_class(shell) if shell in SHELLS else None
     if found is None:
