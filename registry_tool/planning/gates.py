@@ -6,25 +6,22 @@ an injected clock. A gate that is closed now opens by itself, or by an approval.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from registry_tool.domain.desired import Desired
 from registry_tool.domain.environment import Approvals, Freeze
+from registry_tool.domain.gates import approvers, proved
 from registry_tool.domain.quantities import format_duration
 from registry_tool.domain.recorded import Recorded
-from registry_tool.domain.records import DeploymentRecordSpec, DeploymentResult, Provenance
+from registry_tool.domain.records import Provenance
 from registry_tool.domain.subjects import DeploymentId
 from registry_tool.planning.building import plan_release
 from registry_tool.planning.state import State
 
-_RUNS = frozenset((DeploymentResult.SUCCEEDED, DeploymentResult.DELEGATED))
-_ENDS = _RUNS | {DeploymentResult.REMOVED}
 _CHAIN = 1000
 """How many windows that follow each other without a gap are looked through for their end."""
-_ADDRESS = re.compile(r"<([^<>]+)>")
 
 
 def blocked(
@@ -127,65 +124,37 @@ def _not_promoted(
     key = plan_release(state, release_id).key
     if key is None:
         return f"{release_id.subject} is not built"
-    longest: timedelta | None = None
-    for other, entries in recorded.deployments.items():
-        if other.environment != source:
-            continue
-        records = [entry.record.spec for entry in entries]
-        latest = next((r for r in reversed(records) if r.build_key == key.value), None)
-        if latest is not None and latest.result not in _RUNS:
-            return f"{release_id.subject} last failed in {source}, as {other.subject}"
-        ran = _ran_for(records, key.value, now)
-        longest = ran if longest is None else max(longest, ran or longest)
-    if longest is None:
+    there = {
+        other: [entry.record.spec for entry in entries]
+        for other, entries in recorded.deployments.items()
+        if other.environment == source
+    }
+    proof = proved(there, key.value, now)
+    if proof.failed is not None:
+        return f"{release_id.subject} last failed in {source}, as {proof.failed.subject}"
+    if proof.ran is None:
         return f"{release_id.subject} has not run in {source} yet"
-    if longest < soak:
-        opens = now + soak - longest
+    if proof.ran < soak:
+        opens = now + soak - proof.ran
         return (
             f"{release_id.subject} has run in {source} for "
-            f"{format_duration(longest)} of {format_duration(soak)}; "
+            f"{format_duration(proof.ran)} of {format_duration(soak)}; "
             f"opens {opens.astimezone(UTC):%Y-%m-%d %H:%M UTC} if it keeps running"
         )
     return None
-
-
-def _ran_for(records: list[DeploymentRecordSpec], key: str, now: datetime) -> timedelta | None:
-    """The longest time without a break that a build ran, by the records of one deployment."""
-    longest: timedelta | None = None
-    since: datetime | None = None
-    for record in records:
-        if record.result not in _ENDS:
-            continue
-        runs = record.result in _RUNS and record.build_key == key
-        at = record.timings.finished_at
-        if runs and since is None:
-            since = at
-        elif not runs and since is not None:
-            longest = max(longest or timedelta(0), at - since)
-            since = None
-    if since is not None:
-        longest = max(longest or timedelta(0), now - since)
-    return longest
 
 
 # --- approvals -----------------------------------------------------------------------------------
 
 
 def _not_approved(approvals: Approvals, provenance: Provenance | None) -> str | None:
-    allowed = {address.lower() for address in approvals.from_}
-    author = provenance.author.email.lower() if provenance is not None else ""
-    approvers = {_address(text) for text in (provenance.approved_by if provenance else ())}
-    counted = {approver for approver in approvers - {author} if not allowed or approver in allowed}
+    author = provenance.author.email if provenance is not None else ""
+    counted = approvers(approvals, author, provenance.approved_by if provenance else ())
     if len(counted) >= approvals.count:
         return None
-    whose = f" of {', '.join(sorted(allowed))}" if allowed else ""
+    allowed = sorted({address.lower() for address in approvals.from_})
+    whose = f" of {', '.join(allowed)}" if allowed else ""
     return (
         f"{len(counted)} of {approvals.count} approvals{whose}: "
         "add Approved-by: trailers to the commit that asks for it"
     )
-
-
-def _address(trailer: str) -> str:
-    """The e-mail address of ``Name <address>``, which is what makes approvers distinct."""
-    found = _ADDRESS.search(trailer)
-    return (found[1] if found else trailer).strip().lower()
