@@ -59,8 +59,10 @@ class BadQuery(UsageProblem):
 class InvalidManifests(RegistryToolError):
     """The manifests have errors; `diagnostics` holds all of them, in stable order."""
 
-    def __init__(self, message: str, diagnostics: Sequence[Diagnostic]) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, diagnostics: Sequence[Diagnostic], *, help: str | None = None
+    ) -> None:
+        super().__init__(message, help=help)
         self.diagnostics = tuple(diagnostics)
 
 

@@ -7,13 +7,12 @@ refused with its diagnostics; errors that were there before are mentioned and do
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from registry_tool.cli.finding import find_api_key, find_deployment, find_release, here
-from registry_tool.cli.formats.layout import styled
+from registry_tool.cli.formats.changes import changed_lines, unified_diff
 from registry_tool.cli.overlay import Overlay
 from registry_tool.cli.replacing import replace_file
 from registry_tool.domain.manifest import Manifest
@@ -230,7 +229,8 @@ class ManifestEdit:
             return False
         self._require_no_new_errors(changed)
         if self.options.dry_run:
-            self.app.out("".join(self._diff(path, data) for path, data in changed.items()))
+            diffs = (unified_diff(path, self._before[path], changed[path]) for path in changed)
+            self.app.out("".join(diffs))
             return True
         self.require_untouched(changed)
         committed = self._commit(changed, message) if self.options.committed else None
@@ -250,11 +250,22 @@ class ManifestEdit:
         known = {(entry.path, entry.code, entry.message) for entry in before}
         new = [entry for entry in after if (entry.path, entry.code, entry.message) not in known]
         if new:
-            raise InvalidManifests("nothing was changed: the result would not be valid", new)
+            raise InvalidManifests(
+                "nothing was changed: the result would not be valid", new, help=self._unseen()
+            )
         self.app.note(
             f"warning: {self.where} has errors that this change did not make;"
             " see registry-tool validate"
         )
+
+    def _unseen(self) -> str | None:
+        """What the edit did not see, though the user may think that it did."""
+        if not self.options.committed or self.app.repository.work_tree is None:
+            return None
+        paths = sorted(self.app.repository.work_tree_snapshot().state.overlay)
+        if not paths:
+            return None
+        return f"changes that are not committed were not looked at: {', '.join(paths)}"
 
     def require_untouched(self, paths: Iterable[str]) -> None:
         """Raise UsageProblem when committing would lose edits that wait in the work tree."""
@@ -288,30 +299,13 @@ class ManifestEdit:
         for path, data in changed.items():
             replace_file(root / path, data)
 
-    def _diff(self, path: str, data: bytes) -> str:
-        before = self._before[path]
-        lines = difflib.unified_diff(
-            _lines(before),
-            _lines(data),
-            "/dev/null" if before is None else f"a/{path}",
-            f"b/{path}",
-        )
-        return "".join(line if line.endswith("\n") else line + "\n" for line in lines)
-
     def _tell(self, path: str, data: bytes, briefly: bool) -> None:
         before = self._before[path]
         self.app.out(f"{'created' if before is None else 'updated'} {path}")
         if before is None or briefly:
             return
-        shown = [
-            line.rstrip()
-            for line in difflib.ndiff(_lines(before), _lines(data))
-            if line[:2] in {"- ", "+ "}
-        ]
-        indent = min(len(line) - len(line[2:].lstrip()) for line in shown)
-        for line in shown:
-            style = "red" if line[0] == "-" else "green"
-            self.app.out(styled(f"  {line[:2]}{line[indent:]}", style, self.app.color))
+        for line in changed_lines(before, data, color=self.app.color):
+            self.app.out(line)
 
     def next_step(self, otherwise: str = "registry-tool apply") -> None:
         """Say how the change takes effect. `otherwise` is meant for a repository without a remote."""
@@ -329,7 +323,3 @@ class ManifestEdit:
             self.app.note(f"next: {push or f'git merge {self.options.branch}'}")
         else:
             self.app.note(f"next: {'git push' if remotes else otherwise}")
-
-
-def _lines(data: bytes | None) -> list[str]:
-    return [] if data is None else data.decode(errors="replace").splitlines(keepends=True)

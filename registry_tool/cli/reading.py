@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from registry_tool.domain.names import did_you_mean
-from registry_tool.domain.subjects import parse_subject
+from registry_tool.domain.subjects import parse_release, parse_subject
 from registry_tool.errors import InvalidManifests, RepositoryProblem, UsageProblem
 
 if TYPE_CHECKING:
@@ -75,10 +75,31 @@ def existing_subject(text: str, desired: Desired, where: str) -> str:
     try:
         subject = parse_subject(text)
     except UsageProblem as problem:
-        raise UsageProblem(problem.message, help=nearest(text, known) or problem.help) from None
+        short = subject_of_any_kind(text, known)
+        if short is not None:
+            return short
+        names = [*known, *(subject.partition("/")[2] for subject in known)]
+        hint = did_you_mean(text, names) or problem.help
+        raise UsageProblem(problem.message, help=hint) from None
     if subject in known or subject.startswith("artifact/"):
         return subject
     raise UsageProblem(f"there is no {subject} in {where}", help=nearest(text, known))
+
+
+def subject_of_any_kind(text: str, known: Collection[str]) -> str | None:
+    """The one of `known` that `text` names without its kind, or None; UsageProblem for several."""
+    meant = [subject for subject in known if subject.partition("/")[2] == text]
+    try:
+        release = parse_release(text).subject
+    except UsageProblem:
+        release = ""
+    if release in known and release not in meant:
+        meant.append(release)
+    if len(meant) > 1:
+        raise UsageProblem(
+            f'"{text}" may be {" or ".join(sorted(meant))}', help="write the one that is meant"
+        )
+    return meant[0] if meant else None
 
 
 def nearest(text: str, known: list[str]) -> str | None:

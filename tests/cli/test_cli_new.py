@@ -206,3 +206,17 @@ def test_dry_run_prints_the_file_and_writes_nothing(cli, registry: RegistryFolde
     assert ran.code == 0
     assert ran.out.startswith("--- /dev/null\n+++ b/manifests/models/bert.yaml\n@@ ")
     assert registry.git("status", "--porcelain") == ""
+
+
+def test_a_commit_that_fails_names_the_uncommitted_files_it_did_not_see(
+    cli, registry: RegistryFolder, tmp_path
+) -> None:
+    """The user has just allowed the prefix, but has not committed that."""
+    allowed = f"allowed: [{registry.storage}"
+    registry.replace("manifests/registry.yaml", allowed, f"{allowed}, {tmp_path}/more")
+    new = ("new", "model", "bert", "--storage-path", f"{tmp_path}/more/bert")
+    ran = cli(*new, "--commit")
+    assert ran.code == 1
+    assert "error[RT501]" in ran.err
+    assert "were not looked at: manifests/registry.yaml\n" in ran.err
+    assert cli(*new).code == 0

@@ -78,8 +78,7 @@ def test_an_older_revision(cli, registry: RegistryFolder) -> None:
 @pytest.mark.parametrize(
     "subject, hint",
     [
-        ("minilm", 'did you mean "model/minilm"?'),
-        ("minilm/1.0.0/none", 'did you mean "release/minilm/1.0.0/none"?'),
+        ("minlm", 'did you mean "minilm"?'),
         ("model/minlm", 'did you mean "model/minilm"?'),
         ("deployment/staging/serch", 'did you mean "deployment/staging/search"?'),
         ("nonsense", "write KIND/NAME"),
@@ -89,6 +88,30 @@ def test_mistyped_subjects_get_a_suggestion(cli, subject: str, hint: str) -> Non
     ran = cli("show", subject)
     assert ran.code == 2
     assert hint in ran.err
+
+
+@pytest.mark.parametrize(
+    "short, subject",
+    [
+        ("minilm", "model/minilm"),
+        ("minilm/1.0.0", "release/minilm/1.0.0/none"),
+        ("minilm/1.0", "release/minilm/1.0.0/none"),
+        ("minilm/1.0.0/none", "release/minilm/1.0.0/none"),
+        ("staging/search", "deployment/staging/search"),
+    ],
+)
+def test_the_kind_may_be_left_out(cli, short: str, subject: str) -> None:
+    assert cli("show", short).out == cli("show", subject).out
+    assert cli("history", short).out == cli("history", subject).out
+
+
+def test_a_name_of_two_subjects_is_not_guessed(cli, registry: RegistryFolder) -> None:
+    registry.model("staging")
+    registry.commit("Add a model that is named like an environment")
+    ran = cli("show", "staging")
+    assert ran.code == 2
+    assert '"staging" may be environment/staging or model/staging' in ran.err
+    assert cli("show", "model/staging").code == 0
 
 
 def test_a_bare_repository_is_enough(anywhere, registry: RegistryFolder, tmp_path) -> None:

@@ -38,13 +38,12 @@ def history_command(app: App, subject: str | None, limit: int, output: str) -> N
     from registry_tool.cli.reading import read_committed
     from registry_tool.cli.recorded import records_of
     from registry_tool.cli.views.history import all_commits, newest_first, records_about
-    from registry_tool.domain.subjects import parse_subject
 
     committed = read_committed(app, None)
     if subject is None:
         commits = all_commits(app.repository, committed.revision.oid, limit)
     else:
-        subject = parse_subject(subject)
+        subject = _subject(subject, committed)
         commits = _commits_of(app, committed, subject, limit)
     events = newest_first(chain(records_about(records_of(app), subject), commits))[:limit]
     if subject is not None and not events:
@@ -54,6 +53,20 @@ def history_command(app: App, subject: str | None, limit: int, output: str) -> N
         app.out(document({"revision": str(committed.revision), "events": items}))
     else:
         app.out(_table(events, color=app.color))
+
+
+def _subject(text: str, committed: Committed) -> str:
+    """What is meant; it may be gone from the manifests, but then its kind must be named."""
+    from registry_tool.cli.reading import all_subjects, subject_of_any_kind
+    from registry_tool.domain.subjects import parse_subject
+
+    try:
+        return parse_subject(text)
+    except UsageProblem:
+        found = subject_of_any_kind(text, all_subjects(committed.desired))
+        if found is None:
+            raise
+        return found
 
 
 def _commits_of(app: App, committed: Committed, subject: str, limit: int) -> Iterator[Event]:

@@ -24,7 +24,8 @@ def show_command(app: App, subject: str, rev: str | None, output: str) -> None:
     """Show one SUBJECT: its manifest, what Git knows of it, builds, and where it runs.
 
     A SUBJECT is KIND/NAME, for example model/minilm, release/minilm/1.0.0/none,
-    deployment/staging/search or artifact/SHA256.
+    deployment/staging/search or artifact/SHA256. KIND may be left out where only one
+    is meant: minilm/1.0.0.
     """
     from registry_tool.cli.formats.json import document
     from registry_tool.cli.formats.layout import styled
