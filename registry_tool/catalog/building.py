@@ -11,7 +11,7 @@ from registry_tool.catalog.context import Context
 from registry_tool.catalog.deriving import derive
 from registry_tool.catalog.dirty import Dirty
 from registry_tool.catalog.inputs import CatalogDelta, CatalogInputs, Tip
-from registry_tool.catalog.meta import Meta, read_meta, write_meta
+from registry_tool.catalog.meta import Meta, new_state, read_meta, write_meta
 from registry_tool.catalog.schema import create_indexes, create_tables
 from registry_tool.catalog.terms import Terms
 from registry_tool.catalog.writing import Writer
@@ -53,7 +53,7 @@ def _fill(connection: sqlite3.Connection, inputs: CatalogInputs) -> None:
     derive(Context(connection, terms), dirty)
     terms.flush()
     tip = inputs.tip or Tip(inputs.pair.manifests)
-    write_meta(connection, Meta(inputs.pair, tip, inputs.committed_at, 1))
+    write_meta(connection, Meta(inputs.pair, tip, inputs.committed_at, new_state()))
     for statement in create_indexes(late=True).splitlines():
         connection.execute(statement)
     connection.execute("ANALYZE")
@@ -100,7 +100,7 @@ def _change(connection: sqlite3.Connection, delta: CatalogDelta) -> None:
     committed_at = delta.committed_at
     if delta.after.manifests == delta.before.manifests:
         committed_at = meta.committed_at
-    write_meta(connection, Meta(delta.after, tip, committed_at, meta.generation + 1))
+    write_meta(connection, Meta(delta.after, tip, committed_at, new_state()))
 
 
 def connect_for_change(path: Path) -> sqlite3.Connection:

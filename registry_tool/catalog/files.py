@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from registry_tool.catalog import building
 from registry_tool.catalog.inputs import CatalogDelta, CatalogInputs, CatalogPair
-from registry_tool.catalog.memory import Kept, Memory
+from registry_tool.catalog.memory import Memory, Shared
 from registry_tool.catalog.meta import Meta, read_meta
 from registry_tool.catalog.queries import Catalog
 from registry_tool.errors import CatalogProblem
@@ -33,7 +33,6 @@ _ENDING = ".sqlite"
 _WAITS = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT)
 _IDLE = 16
 """Connections that are kept for the next request."""
-_MEMORIES = 6
 
 
 class _Place(NamedTuple):
@@ -57,7 +56,7 @@ class Catalogs:
         self._keep = keep
         self._idle: list[tuple[_Place, sqlite3.Connection]] = []
         self._lock = threading.Lock()
-        self._memories: Kept[tuple[_Place, int], Memory] = Kept(_MEMORIES)
+        self._memory = Shared()
 
     # --- reading ---
 
@@ -91,8 +90,7 @@ class Catalogs:
             meta = self._meta(place, connection)
             if pair is not None and meta.pair.key != pair.key:
                 raise _missing(pair)
-            key = (place, meta.generation)
-            memory = self._memories.get(key) or self._memories.put(key, Memory())
+            memory = Memory(self._memory, meta.state)
             yield Catalog(connection, memory, meta, self._failure(place))
 
     def has(self, pair: CatalogPair) -> bool:

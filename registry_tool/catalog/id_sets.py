@@ -24,26 +24,23 @@ def decode(data: bytes) -> int:
     """The inverse of `encode`."""
     if data[:1] == _DENSE:
         return int.from_bytes(data[1:], "little")
-    return of(sparse(data))
+    return of(numbers(data))
 
 
-def is_sparse(data: bytes) -> bool:
-    """Whether `sparse` gives the members."""
-    return data[:1] == _SPARSE
+def numbers(data: bytes) -> array[int]:
+    """The members of an encoded set, ascending."""
+    if data[:1] == _DENSE:
+        return array(_NUMBER, members(int.from_bytes(data[1:], "little")))
+    found = array(_NUMBER)
+    found.frombytes(data[1:])
+    return found
 
 
-def sparse(data: bytes) -> array[int]:
-    """The members of a set that was encoded one after the other."""
-    numbers = array(_NUMBER)
-    numbers.frombytes(data[1:])
-    return numbers
-
-
-def of(numbers: Iterable[int]) -> int:
+def of(found: Iterable[int]) -> int:
     """The set of these numbers."""
     flags = bytearray()
     size = 0
-    for number in numbers:
+    for number in found:
         place = number >> 3
         if place >= size:
             flags.extend(bytes(place + 1 - size + size // 2))

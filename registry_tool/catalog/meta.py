@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 from dataclasses import asdict
 from datetime import datetime
@@ -15,13 +16,13 @@ from registry_tool.domain.revisions import Revision
 
 
 class Meta(NamedTuple):
-    """Which pair is shown, and since which change of the file."""
+    """Which pair is shown, and in which state the file is."""
 
     pair: CatalogPair
     tip: Tip
     committed_at: datetime | None
-    generation: int
-    """Counts the changes of one file."""
+    state: str
+    """Another one after each change, and in each file."""
 
 
 def read_meta(connection: sqlite3.Connection) -> Meta | None:
@@ -34,8 +35,13 @@ def read_meta(connection: sqlite3.Connection) -> Meta | None:
         CatalogPair(Revision(values["ref"], values["manifests"]), values["records"] or None),
         Tip(values["tip"], invalid_files(values["refused"])),
         datetime.fromisoformat(committed) if committed else None,
-        int(values["generation"]),
+        values["state"],
     )
+
+
+def new_state() -> str:
+    """A state that no file has been in."""
+    return secrets.token_hex(8)
 
 
 def write_meta(connection: sqlite3.Connection, meta: Meta) -> None:
@@ -48,7 +54,7 @@ def write_meta(connection: sqlite3.Connection, meta: Meta) -> None:
         "tip": meta.tip.oid,
         "refused": dumps([asdict(file) for file in meta.tip.refused]),
         "committed_at": meta.committed_at.isoformat() if meta.committed_at else "",
-        "generation": str(meta.generation),
+        "state": meta.state,
     }
     connection.executemany(
         "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", values.items()

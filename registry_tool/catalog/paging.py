@@ -9,13 +9,14 @@ import json
 import sqlite3
 from array import array
 from collections.abc import Iterator, Sequence
+from heapq import nsmallest
 from itertools import islice
 from typing import Any, NamedTuple
 
 from registry_tool.catalog import id_sets
 from registry_tool.catalog.json_text import dumps
 from registry_tool.catalog.listing import MAX_LIMIT, ListQuery
-from registry_tool.catalog.memory import Memory
+from registry_tool.catalog.memory import Memory, Order
 from registry_tool.catalog.schema import Table, search_range
 from registry_tool.catalog.searching import RANK, match_expression
 from registry_tool.catalog.selecting import Selection
@@ -24,6 +25,9 @@ from registry_tool.errors import BadQuery
 
 MOST_RANKED = 5_000
 """Matches that are put in order of how well they match; more than these come in the kind's own order."""
+
+_FEW = 32
+"""Of so many items one is quicker put in order than found in it."""
 
 
 class Column(NamedTuple):
@@ -65,28 +69,36 @@ class Pager:
         """The page that the query's cursor asks for. Raises BadQuery."""
         limit = max(1, min(self._query.limit, MAX_LIMIT))
         order = self._order()
-        start = self._start(order) if self._query.cursor else 0
-        bits = self._selection.bits
-        is_member = id_sets.flags(bits, self._selection.every.bit_length()).__getitem__
-        ids = tuple(islice(filter(is_member, islice(order, start, None)), limit + 1))
+        start = self._start(order.ids) if self._query.cursor else 0
+        ids = self._next(order, start, limit + 1)
         if len(ids) <= limit:
             return Slice(ids, None)
         return Slice(ids[:limit], self._cursor(ids[limit - 1]))
 
+    def _next(self, order: Order, start: int, count: int) -> tuple[int, ...]:
+        """The first of the selection from a place on."""
+        bits = self._selection.bits
+        if bits.bit_count() * _FEW < len(order.ids):
+            place = order.places.__getitem__
+            later = (item for item in id_sets.members(bits) if place(item) >= start)
+            return tuple(nsmallest(count, later, key=place))
+        is_member = id_sets.flags(bits, self._selection.every.bit_length()).__getitem__
+        return tuple(islice(filter(is_member, islice(order.ids, start, None)), count))
+
     # --- orders ---
 
-    def _order(self) -> array[int]:
+    def _order(self) -> Order:
         """All items of the kind, in the order of the query; of a ranked query those that match."""
         expression = match_expression(self._query.q) if self._is_ranked else None
         key = (
             self._table.kind.name,
             ("q", expression) if expression else tuple(map(str, self._columns)),
         )
-        known = self._memory.orders.get(key)
-        if known is not None:
-            return known
-        found = self._ranked(expression) if expression else self._sorted()
-        return self._memory.orders.put(key, array("I", found))
+
+        def make() -> Order:
+            return Order(array("I", self._ranked(expression) if expression else self._sorted()))
+
+        return self._memory.order(key, make)
 
     def _sorted(self) -> Iterator[int]:
         terms = ", ".join(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import cached_property, reduce
+from heapq import nsmallest
 from operator import and_, or_
 
 from registry_tool.catalog import id_sets
 from registry_tool.catalog.event_rows import paths_about
+from registry_tool.catalog.field_index import FieldIndex
 from registry_tool.catalog.listing import FacetValue, ListQuery, Range
 from registry_tool.catalog.memory import Memory
 from registry_tool.catalog.schema import EXACT, TABLES, Table, search_range
@@ -71,13 +73,13 @@ class Selection:
 
     def _having(self, field: str, value: str) -> int:
         key = (self.table.kind.name, field, value)
-        known = self._memory.sets.get(key)
-        if known is not None:
-            return known
+        return self._memory.set(key, lambda: self._stored(*key))
+
+    def _stored(self, *key: str) -> int:
         found = self._connection.execute(
             "SELECT ids FROM terms WHERE kind = ? AND field = ? AND value = ?", key
         ).fetchone()
-        return self._memory.sets.put(key, id_sets.decode(found[0]) if found else 0)
+        return id_sets.decode(found[0]) if found else 0
 
     def _exactly(self, field: str, value: str) -> int:
         if field == "about":
@@ -138,8 +140,7 @@ class Selection:
         if expression is None:
             return 0
         key = (self.table.kind.name, "q=", expression)
-        known = self._memory.sets.get(key)
-        return known if known is not None else self._memory.sets.put(key, self._search(expression))
+        return self._memory.set(key, lambda: self._search(expression))
 
     def _search(self, expression: str) -> int:
         first, last = search_range((self.table.number, self.table.number))
@@ -153,37 +154,21 @@ class Selection:
 
     def facet(self, field: str) -> tuple[FacetValue, ...]:
         """The most frequent values of a field, with all filters but its own."""
+        index = self._memory.field((self.table.kind.name, field), lambda: self._index(field))
         others = [bits for name, bits in self._parts.items() if name != field]
-        limit = max(1, self._query.facet_limit)
         counted = (
-            self._counts(field) if not others else self._counts_in(field, reduce(and_, others))
+            index.counts(reduce(and_, others), self.every.bit_length()) if others else index.totals
         )
-        counted.sort(key=lambda value: (-value.count, value.value))
-        return tuple(counted[:limit])
+        limit = max(1, self._query.facet_limit)
+        best = nsmallest(limit, counted, key=lambda found: (-found[1], found[0]))
+        return tuple(FacetValue(value, count) for value, count in best)
 
-    def _counts(self, field: str) -> list[FacetValue]:
+    def _index(self, field: str) -> FieldIndex:
         rows = self._connection.execute(
-            "SELECT value, count FROM terms WHERE kind = ? AND field = ?",
+            "SELECT value, count, ids FROM terms WHERE kind = ? AND field = ?",
             (self.table.kind.name, field),
         )
-        return [FacetValue(value, count) for value, count in rows]
-
-    def _counts_in(self, field: str, bits: int) -> list[FacetValue]:
-        rows = self._connection.execute(
-            "SELECT value, ids FROM terms WHERE kind = ? AND field = ?",
-            (self.table.kind.name, field),
-        )
-        flags = id_sets.flags(bits, self.every.bit_length())
-        member = flags.__getitem__
-        found = []
-        for value, ids in rows:
-            if id_sets.is_sparse(ids):
-                count = sum(map(member, id_sets.sparse(ids)))
-            else:
-                count = (id_sets.decode(ids) & bits).bit_count()
-            if count:
-                found.append(FacetValue(value, count))
-        return found
+        return FieldIndex(rows, self.every.bit_length())
 
 
 def _check_names(

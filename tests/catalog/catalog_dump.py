@@ -43,9 +43,7 @@ class _Dump:
             found[name] = sorted((self._plain(dict(row), "") for row in self._rows(name)), key=repr)
         found["terms"] = sorted(self._index())
         found["search"] = sorted(self._words())
-        found["meta"] = sorted(
-            tuple(row) for row in self._rows("meta") if row["name"] != "generation"
-        )
+        found["meta"] = sorted(tuple(row) for row in self._rows("meta") if row["name"] != "state")
         return found
 
     def _rows(self, table: str) -> list[sqlite3.Row]:
