@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from registry_tool.domain.names import did_you_mean
 from registry_tool.domain.subjects import parse_release, parse_subject
-from registry_tool.errors import InvalidManifests, RepositoryProblem, UsageProblem
+from registry_tool.errors import InvalidManifests, UsageProblem
 
 if TYPE_CHECKING:
     from registry_tool.cli.app import App
     from registry_tool.domain.desired import Desired
     from registry_tool.domain.revisions import Revision
-    from registry_tool.repository.repository import Repository
 
 
 @dataclass(frozen=True)
@@ -24,16 +23,6 @@ class Committed:
     revision: Revision
     desired: Desired
     paths: Mapping[str, str]
-
-
-def head_commit(repository: Repository) -> str | None:
-    """The commit that is checked out, or None before the first one."""
-    try:
-        return repository.revision().oid
-    except RepositoryProblem as problem:
-        if problem.code == "RT604":
-            return None
-        raise
 
 
 def read_committed(app: App, rev: str | None) -> Committed:

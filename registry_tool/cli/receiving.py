@@ -12,7 +12,7 @@ import click
 
 from registry_tool.cli.formats.layout import counted
 from registry_tool.cli.formats.text import format_diagnostics
-from registry_tool.cli.reading import head_commit
+from registry_tool.cli.heads import head_commit
 from registry_tool.domain.kinds import MANIFESTS_FOLDER
 from registry_tool.domain.recorded import DEPLOY_BRANCHES, RECORDS_BRANCH
 from registry_tool.reconcile.states import read_desired

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from registry_tool.domain.api_key import ApiKey
-from registry_tool.domain.build_template import BuildTemplate
-from registry_tool.domain.deployment import Deployment
-from registry_tool.domain.environment import Environment
 from registry_tool.domain.manifest import Manifest
-from registry_tool.domain.model import Model
-from registry_tool.domain.registry import Registry
-from registry_tool.domain.release import ArtifactLock, Release
-from registry_tool.domain.subjects import DeploymentId, ReleaseId
+
+if TYPE_CHECKING:
+    from registry_tool.domain.api_key import ApiKey
+    from registry_tool.domain.build_template import BuildTemplate
+    from registry_tool.domain.deployment import Deployment
+    from registry_tool.domain.environment import Environment
+    from registry_tool.domain.model import Model
+    from registry_tool.domain.registry import Registry
+    from registry_tool.domain.release import ArtifactLock, Release
+    from registry_tool.domain.subjects import DeploymentId, ReleaseId
 
 M_co = TypeVar("M_co", bound=Manifest, covariant=True)
 

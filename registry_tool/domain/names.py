@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from typing import Annotated
@@ -31,5 +30,7 @@ def is_name(pattern: str, text: str, max_length: int = 100) -> bool:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """The nearest known name as a question, or None when nothing is near."""
+    import difflib
+
     near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
     return f'did you mean "{near[0]}"?' if near else None

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, WithJsonSchema
-from semver import Version as _SemVer
+
+if TYPE_CHECKING:
+    import semver
 
 _NUMBER = r"(0|[1-9][0-9]{0,17})"
 _IDENTIFIER = r"(?:0|[1-9][0-9]{0,17}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
@@ -57,9 +59,11 @@ Version = Annotated[
 
 
 @lru_cache(maxsize=65536)
-def precedence(version: str) -> _SemVer:
+def precedence(version: str) -> semver.Version:
     """A comparable value for a canonical version: sort by it to get SemVer order."""
-    return _SemVer.parse(version)
+    import semver
+
+    return semver.Version.parse(version)
 
 
 def is_prerelease(version: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 MAX_SIZE = 1024 * 1024
 """Bytes of one manifest."""
@@ -30,6 +29,8 @@ def describe_character(character: str) -> str:
     """A character that cannot be shown, in words."""
     if character in _NAMES:
         return _NAMES[character]
+    import unicodedata
+
     name = unicodedata.name(character, "a control character").lower()
     return f"{name} (U+{ord(character):04X})"
 

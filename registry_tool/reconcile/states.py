@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from registry_tool.domain.diagnostics import Diagnostic, Severity
+from registry_tool.domain.diagnostics import Diagnostic, Finding, Severity
 from registry_tool.domain.recorded import RECORDS_BRANCH, Recorded
 from registry_tool.errors import InvalidManifests
+from registry_tool.manifests.batch import without_collection
 from registry_tool.manifests.loading import Loaded, load
 from registry_tool.manifests.locating import locate
 from registry_tool.manifests.records import load_recorded
@@ -57,20 +58,22 @@ def read_desired(
 
     A base that is itself broken only takes part as far as it can be read.
     """
-    loaded = load(source, cache, jobs=jobs)
-    before = None
-    if base is not None:
-        before = load(base, cache, jobs=jobs, beside=loaded).desired
-    diagnostics = loaded.diagnostics
-    held = loaded.held
-    if loaded.desired is not None:
-        findings = check(loaded.desired, before, loaded.paths, loaded.held)
-        diagnostics += locate(source, findings)
-        held |= {
-            entry.subject
-            for entry in findings
-            if entry.subject is not None and entry.severity is Severity.ERROR
-        }
+    with without_collection():
+        loaded = load(source, cache, jobs=jobs)
+        before = None
+        if base is not None:
+            before = load(base, cache, jobs=jobs, beside=loaded).desired
+        diagnostics = loaded.diagnostics
+        held = loaded.held
+        findings: list[Finding] = []
+        if loaded.desired is not None:
+            findings = check(loaded.desired, before, loaded.paths, loaded.held)
+            diagnostics += locate(source, findings)
+    held |= {
+        entry.subject
+        for entry in findings
+        if entry.subject is not None and entry.severity is Severity.ERROR
+    }
     return DesiredState(
         desired=loaded.desired,
         diagnostics=tuple(sorted(diagnostics, key=lambda entry: entry.sort_key)),

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from registry_tool.domain.records import Person
 from registry_tool.repository.command import GitCommand, decode, stop
 from registry_tool.repository.problems import git_failed, shallow_clone
+
+if TYPE_CHECKING:
+    from registry_tool.domain.records import Person
 
 FIELDS = ("%H", "%P", "%an", "%ae", "%aI", "%cn", "%ce", "%cI", "%B", "%(trailers:only,unfold)")
 """What `git log` is asked of each commit; `commit_info` takes the values."""
@@ -107,6 +110,8 @@ def split_fields(stream: object) -> Iterator[bytes]:
 
 def commit_info(fields: Sequence[str]) -> CommitInfo:
     """The commit of the values of FIELDS."""
+    from registry_tool.domain.records import Person
+
     oid, parents, author, author_email, authored, committer, email, committed, text, rest = fields
     subject, _, body = text.strip("\n").partition("\n\n")
     return CommitInfo(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from registry_tool.cli.ahead import ahead
 from registry_tool.cli.app import App, pass_app
 from registry_tool.cli.options import format_option
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from registry_tool.domain.recorded import Recorded
     from registry_tool.domain.revisions import Revision
     from registry_tool.repository.repository import Repository
+    from registry_tool.repository.work_tree import WorkTreeSnapshot
 
 PENDING = 4
 """Exit code of --exit-code when there is something to do."""
@@ -43,15 +45,19 @@ def plan_command(
     Reads commits only: the same commits give the same plan on any machine. Save a plan with
     `--format json > plan.json` and have it done with `apply --plan plan.json`.
     """
-    revision = app.repository.revision(head)
+    repository = app.repository
+    revision = repository.revision(head)
+    work_tree = _work_tree(repository) if head is None else None
     drift: Sequence[str] | None = None
     if base is None and not observe:
+        with ahead(lambda: work_tree and work_tree.state):
+            import registry_tool.reconcile.incremental.planning  # noqa: F401
         plan = _remembered(app, revision)
     else:
         plan, drift = _in_full(app, revision, base, observe=observe)
     app.out(_render(plan, drift, output, color=app.color))
-    if head is None:
-        _note_uncommitted(app)
+    if work_tree is not None:
+        _note_uncommitted(app, work_tree)
     return PENDING if exit_code and (plan.actions or drift) else 0
 
 
@@ -120,12 +126,16 @@ def _render(plan: Plan, drift: Sequence[str] | None, output: str, *, color: bool
     return shown if drift is None else plan_text.format_drift(drift, color=color) + shown
 
 
-def _note_uncommitted(app: App) -> None:
-    """Say so when the work tree has changes that this plan does not know."""
-    repository = app.repository
+def _work_tree(repository: Repository) -> WorkTreeSnapshot | None:
+    """The work tree, where looking for changes in it does not take long."""
     if repository.work_tree is None or _index_size(repository) > LARGE_INDEX:
-        return
-    changed = sorted(repository.work_tree_snapshot().state.overlay)
+        return None
+    return repository.work_tree_snapshot()
+
+
+def _note_uncommitted(app: App, work_tree: WorkTreeSnapshot) -> None:
+    """Say so when the work tree has changes that this plan does not know."""
+    changed = sorted(work_tree.state.overlay)
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         app.note(f"note: not planned, because not committed: {changed[0]}{more}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from registry_tool.cli.ahead import ahead
 from registry_tool.cli.app import App, pass_app
 from registry_tool.cli.options import format_option
 from registry_tool.errors import UsageProblem
@@ -67,11 +68,12 @@ class Request:
 
 def validate_once(app: App, request: Request) -> int:
     """Check and print; returns 1 when an error is shown."""
-    from registry_tool.domain.diagnostics import Severity
-    from registry_tool.reconcile.incremental.checking import check_state
-
     repository = app.repository
     source, before = _sources(repository, request)
+    with ahead(lambda: source.state, lambda: before and before.state):
+        from registry_tool.domain.diagnostics import Severity
+        from registry_tool.reconcile.incremental.checking import check_state
+
     wanted = [_within(repository, path, source) for path in request.paths]
     state = check_state(repository, source, before, cache=app.cache, jobs=lambda: app.jobs)
     shown = [entry for entry in state.diagnostics if _is_wanted(entry.path, wanted)]
@@ -115,7 +117,7 @@ def render(shown: Sequence[Diagnostic], state: Checked, output: str, *, color: b
 
 def _sources(repository: Repository, request: Request) -> tuple[StateSource, StateSource | None]:
     """What to check, and what to compare it with."""
-    from registry_tool.cli.reading import head_commit
+    from registry_tool.cli.heads import head_commit
 
     rev = request.rev
     if rev is None and not request.staged and repository.work_tree is None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from registry_tool.cli.formats.layout import counted, human_bytes
-from registry_tool.cli.reading import head_commit
+from registry_tool.cli.heads import head_commit
 from registry_tool.domain.recorded import LEASE_REF
 from registry_tool.errors import EngineProblem, RegistryToolError
 
