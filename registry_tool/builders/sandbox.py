@@ -82,18 +82,37 @@ class _Concatenation(NodeVisitor):
         super().generic_visit(node, *args, **kwargs)
 
 
+def _needed(node: nodes.Node) -> set[str]:
+    """Names that are used anywhere but directly before the filter `default`."""
+    if isinstance(node, nodes.Name):
+        return {node.name}
+    optional = (
+        node.node if isinstance(node, nodes.Filter) and node.name in {"default", "d"} else None
+    )
+    children = (
+        child
+        for child in node.iter_child_nodes()
+        if child is not optional or not isinstance(child, nodes.Name)
+    )
+    return set().union(*map(_needed, children))
+
+
 def _as_join(node: nodes.Concat) -> nodes.Filter:
     items = nodes.List(node.nodes, lineno=node.lineno)
     return nodes.Filter(items, "join", [], [], None, None, lineno=node.lineno)
 
 
 class Text:
-    """One compiled text. `names` are the variables that it uses."""
+    """One compiled text.
+
+    `names` are the variables that it uses, `needed` those of them for which it names no default.
+    """
 
     def __init__(self, source: str) -> None:
         self._template: Template | None = None
         self._constant = source
         self.names: tuple[str, ...] = ()
+        self.needed: frozenset[str] = frozenset()
         self._last: tuple[list[Any], int, str] | None = None
         if not any(mark in source for mark in ("{{", "{%", "{#")):
             return
@@ -102,6 +121,7 @@ class Text:
             _closed(tree)
             _Concatenation().visit(tree)
             self.names = tuple(sorted(meta.find_undeclared_variables(tree) - {"range"}))
+            self.needed = frozenset(_needed(tree)).intersection(self.names)
             code = environment().compile(tree)
         except TemplateError as problem:
             line = getattr(problem, "lineno", None)

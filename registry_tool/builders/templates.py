@@ -84,12 +84,19 @@ class RenderedTemplate:
             if not all(path in roles and is_context(roles[path]) for path in layer.files)
         )
 
-    def probe(self, port: int, path: str) -> tuple[str, ...]:
+    def probe(self, port: int | None = None, path: str | None = None) -> tuple[str, ...]:
         """The command that checks a port and a path in the image; empty when there is none.
 
-        Raises TemplateProblem.
+        What is None is the template's to choose, with the filter `default`. Where it does not, the
+        path is ``/``, and without a port nothing is checked. Raises TemplateProblem.
         """
-        values = {**self._values, "port": port, "path": path}
+        needed: frozenset[str] = frozenset().union(*(text.needed for text in self._probe))
+        if port is None and "port" in needed:
+            return ()
+        if path is None and "path" in needed:
+            path = "/"
+        asked = {"port": port, "path": path}
+        values = {**self._values, **{name: value for name, value in asked.items() if value}}
         return tuple(
             _rendered(text, values, "spec", "probe", n) for n, text in enumerate(self._probe)
         )
@@ -213,7 +220,7 @@ class TemplateRenderer:
             _probe=self._compiled.probe,
             _values=values,
         )
-        rendered.probe(8000, "/")  # a probe that does not render is found here, not at deploy time
+        rendered.probe(8000)  # a probe that does not render is found here, not at deploy time
         return rendered
 
 

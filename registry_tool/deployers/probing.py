@@ -62,7 +62,8 @@ class Prober:
                 if not last:
                     return Verdict("healthy")
                 if waited > timing.patience or _given_up(found):
-                    return Verdict("unhealthy", f"after {waited:.0f} s: {last}")
+                    reasons = [f"after {waited:.0f} s", last, last_output(found)]
+                    return Verdict("unhealthy", ": ".join(filter(None, reasons)))
             self.watch.sleep(_POLLS[min(turn, len(_POLLS) - 1)])
         raise AssertionError("unreachable")
 
@@ -151,6 +152,16 @@ class _Command:
             self._last = problem.message
             self._running = None
         return self._last
+
+
+def last_output(found: Document | None) -> str:
+    """The last line of what a container's health check wrote when it failed, as its engine asked it."""
+    health = (found or {}).get("State", {}).get("Health") or {}
+    asked = health.get("Log") or [{"ExitCode": 0}]
+    if asked[-1]["ExitCode"] == 0:
+        return ""
+    lines = asked[-1].get("Output", "").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def _given_up(found: Document) -> bool:

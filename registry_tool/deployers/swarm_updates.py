@@ -7,7 +7,7 @@ from typing import Literal
 
 from registry_tool.deployers.engine import Document, Refused
 from registry_tool.deployers.interface import KEY, LABEL, Deployed, ServiceSpec, Watch
-from registry_tool.deployers.probing import SETTLED
+from registry_tool.deployers.probing import SETTLED, last_output
 from registry_tool.deployers.swarm_engine import SwarmEngine
 from registry_tool.deployers.swarm_services import spec_differences
 from registry_tool.deployers.timing import Timing
@@ -186,8 +186,7 @@ class SwarmUpdate:
         parts = [reason, self._told]
         log = ""
         if task is not None:
-            status = task["Status"]
-            parts.append(status.get("Err") or f"its task is {status['State']}")
+            parts += [self._ended(task), self._check_said(task)]
             try:
                 log = self._engine.task_logs(service["ID"], task["ID"], LOG_LINES)
             except Refused as refused:
@@ -195,6 +194,19 @@ class SwarmUpdate:
         reasons = "; ".join(part for part in parts if part)
         text = f"{self._name} does not serve: {reasons}"
         return "\n".join(part for part in (log.strip(), text) if part)
+
+    def _ended(self, task: Document) -> str:
+        status = task["Status"]
+        if status.get("Err") or status["State"] != "complete":
+            return status.get("Err") or f"its task is {status['State']}"
+        checked = ", as it does when the health check fails and it stops in good order"
+        return "its task ended with exit code 0" + (checked if self._service.health.command else "")
+
+    def _check_said(self, task: Document) -> str:
+        """What its health check wrote last, where this manager is the machine that it ran on."""
+        container = (task["Status"].get("ContainerStatus") or {}).get("ContainerID")
+        said = last_output(self._engine.container(container)) if container else ""
+        return f"the health check said: {said}" if said else ""
 
     def _culprit(self) -> Document | None:
         """The task that the Swarm blames; else the first that ended after it had a container, or that waits."""

@@ -12,9 +12,9 @@ _FOLLOWS = {"environment", "model", "version", "quantization", "track", "suspend
 
 
 def health(spec: DeploymentSpec, rendered: RenderedTemplate) -> Health:
-    """The health check in force: the deployment's, else the template's probe on the first port.
+    """The health check in force: the deployment's, else the template's probe.
 
-    Raises TemplateProblem.
+    It asks the first port of the deployment, and the template's own where that declares none. Raises TemplateProblem.
     """
     check = spec.healthcheck
     if check is not None and check.command is not None:
@@ -22,10 +22,10 @@ def health(spec: DeploymentSpec, rendered: RenderedTemplate) -> Health:
     port = check.port if check is not None else None
     if port is None and spec.ports:
         port = spec.ports[0].container
-    if port is None:
-        return Health()
     http = check.http if check is not None else None
-    command = rendered.probe(port, http or "/")
+    if port is None and http is not None:
+        return Health()  # an error of the deployment, which is reported where those are checked
+    command = rendered.probe(port, http)
     return Health(command=command, http=http, port=port) if command or http else Health()
 
 

@@ -59,6 +59,13 @@ def test_a_pipeline_must_be_named() -> None:
         rendered("transformers")
 
 
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_server_is_asked_for_its_health_unless_a_deployment_says_otherwise(name: str) -> None:
+    template = rendered(name, **{**GIVEN[name], "port": 8123})
+    assert template.probe()[-1] == "http://127.0.0.1:8123/health"
+    assert template.probe(9000, "/ready")[-1] == "http://127.0.0.1:9000/ready"
+
+
 def test_a_parameter_cannot_add_an_instruction() -> None:
     text = rendered("vllm", arguments=["x\nRUN rm -rf /"]).dockerfile or ""
     assert not any(line.lstrip().startswith("RUN") for line in text.splitlines())

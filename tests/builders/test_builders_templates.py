@@ -434,6 +434,25 @@ def test_a_probe_is_filled_in_when_it_is_used() -> None:
     assert render(source()).probe(80, "/") == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "port", "path", "asked"),
+    [
+        ("{{ port }}{{ path }}", 80, None, "80/"),
+        ("{{ port }}{{ path }}", None, "/health", None),
+        ("{{ port | default(8000) }}{{ path | d('/health') }}", None, None, "8000/health"),
+        ("{{ port | default(8000) }}{{ path | d('/health') }}", 80, "/", "80/"),
+        ("{{ port | default(8000) }} {{ port }}", None, None, None),
+        ("{{ port | default(port) }}", None, None, None),
+        ("{% if path %}{{ path | d('/x') }}{% endif %}", 80, None, "/"),
+    ],
+)
+def test_a_template_can_say_what_its_probe_asks(
+    text: str, port: int | None, path: str | None, asked: str | None
+) -> None:
+    found = render(source(probe=["ask", text])).probe(port, path)
+    assert found == (() if asked is None else ("ask", asked))
+
+
 def test_a_probe_that_does_not_render_is_found_early() -> None:
     found = problem(source(probe=["{{ company }}"]))
     assert (found.problem_code, found.pointer) == ("RT401", ("spec", "probe", 0))
