@@ -37,17 +37,20 @@ from registry_tool.failpoints import reach
 def connect_manager(addresses: Sequence[Address]) -> SwarmEngine:
     """The first of several addresses at which a manager of a Swarm answers; raises EngineProblem."""
     reasons: list[str] = []
+    passing = False
     for address in addresses:
         try:
             engine = SwarmEngine(address)
         except EngineProblem as problem:
             reasons.append(problem.message)
+            passing |= problem.transient
             continue
         swarm = engine.info().get("Swarm") or {}
         if swarm.get("ControlAvailable"):
             return engine
         engine.close()
         state = swarm.get("LocalNodeState", "inactive")
+        passing |= state == "pending"
         reasons.append(
             f"the engine at {address.url} is no manager of a Swarm, but {state}"
             if state != "active"
@@ -57,7 +60,7 @@ def connect_manager(addresses: Sequence[Address]) -> SwarmEngine:
         "; ".join(reasons) or "no manager is known",
         help="name a manager, or begin a Swarm with: docker swarm init",
         code="RT611",
-        transient=True,
+        transient=passing,
     )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from registry_tool.deployers.engine_hosts import DEFAULT_SOCKET, Address, Hosts
 from registry_tool.deployers.secrets import Secrets, without
+from registry_tool.deployers.swarm import connect_manager
 from registry_tool.errors import EngineProblem
 
 
@@ -108,3 +110,24 @@ def test_a_secret_that_is_too_large_or_a_directory_is_told(tmp_path: Path) -> No
 def test_values_are_cut_out_of_texts() -> None:
     text = without("token=s3cr3t-value!", {"token": b"s3cr3t-value\n", "short": b"o"})
     assert text == "token=[redacted]!"
+
+
+@pytest.mark.parametrize(("state", "passes"), [("inactive", False), ("pending", True)])
+def test_an_engine_outside_a_swarm_is_not_waited_for(
+    state: str, passes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoManager:
+        def __init__(self, address: Address) -> None:
+            """Connected."""
+
+        def info(self) -> dict[str, Any]:
+            return {"Swarm": {"LocalNodeState": state, "ControlAvailable": False}}
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    monkeypatch.setattr("registry_tool.deployers.swarm.SwarmEngine", NoManager)
+    with pytest.raises(EngineProblem, match=f"is no manager of a Swarm, but {state}") as caught:
+        connect_manager([Address(DEFAULT_SOCKET)])
+    assert caught.value.transient is passes
+    assert "docker swarm init" in (caught.value.help or "")
