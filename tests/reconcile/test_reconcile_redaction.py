@@ -28,6 +28,11 @@ def test_secrets_are_taken_out(text: str, secret: str) -> None:
     assert "[redacted]" in redact(text)
 
 
+def test_colours_and_titles_are_taken_out() -> None:
+    text = "\x1b[0;93mwarning\x1b[m: \x1b]0;title\x07password\x1b[1m=hunter2"
+    assert redact(text) == "warning: password=[redacted]"
+
+
 def test_what_is_no_secret_stays() -> None:
     text = "storage: /srv/models/minilm/tokenizer.json: expected sha256:00ff, seen sha256:ff00"
     assert redact(text) == text
