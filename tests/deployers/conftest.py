@@ -77,7 +77,7 @@ def swept_client(docker_client: Any) -> Iterator[Any]:
     yield docker_client
     for image in docker_client.images.list():
         for name in (*image.tags, *(image.attrs.get("RepoDigests") or ())):
-            if re.match(r"(localhost|127\.0\.0\.1):\d+/(ml/)?echo[:@]", name):
+            if re.match(r"(localhost|127\.0\.0\.1):\d+/(ml/)?(echo|vad)[:@]", name):
                 with suppress(docker.errors.APIError):
                     docker_client.images.remove(name)
     for volume in docker_client.volumes.list(filters={"label": "io.registry-tool.weights"}):
