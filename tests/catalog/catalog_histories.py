@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from registries import ENVIRONMENT, MODEL, REGISTRY, RegistryFolder
@@ -63,9 +65,21 @@ class History:
         self.random = random.Random(seed)
         self._clock = _START
         self._sequences: dict[str, int] = {}
+        self._count = 0
+        self._duties: list[Callable[[], str]] = [
+            lambda: self._add_records(self._build),
+            lambda: self._add_records(self._deployed),
+            lambda: self._change_well(self._lock),
+            lambda: self._change_well(self._break),
+            lambda: self._change_well(self._spoil),
+        ]
+        self.random.shuffle(self._duties)
 
     def step(self) -> str:
-        """Make some changes; returns what was done."""
+        """Make some changes; returns what was done. Every fourth step is one that each history has."""
+        self._count += 1
+        if self._duties and self._count % 4 == 0:
+            return self._duties.pop()()
         choice = self.random.random()
         if choice < 0.12:
             return self._merge()
@@ -76,6 +90,14 @@ class History:
         done = [self._change() for _ in range(self.random.randint(1, 3))]
         self._commit(", ".join(done))
         return ", ".join(done)
+
+    def _change_well(self, change: Callable[[], None]) -> str:
+        """A change after which nothing else is to blame when the revision is refused."""
+        self._bad.unlink(missing_ok=True)
+        shutil.rmtree(self.folder.path / "manifests/moved", ignore_errors=True)
+        change()
+        self._commit(change.__name__)
+        return change.__name__.strip("_")
 
     def _commit(self, message: str) -> None:
         self.folder.git("add", "-A")
@@ -201,13 +223,20 @@ class History:
             file = self.folder.path / path
             file.write_text(file.read_text() + "  unknown_field: 1\n")
 
+    def _spoil(self) -> None:
+        """An error that does not: the revision is refused until somebody repairs it."""
+        self.folder.write("manifests/models/bad.yaml", "kind: [\n")
+
     def _clash(self) -> None:
-        """Errors that do not: the revision is refused until somebody repairs it."""
-        bad = self.folder.path / "manifests/models/bad.yaml"
-        if bad.exists():
-            bad.unlink()
+        """The same, by an identity that may be declared twice; or the repair."""
+        if self._bad.exists():
+            self._bad.unlink()
         else:
             self.folder.write("manifests/models/bad.yaml", self._one("kind: [\n", _DOUBLE))
+
+    @property
+    def _bad(self) -> Path:
+        return self.folder.path / "manifests/models/bad.yaml"
 
     def _registry(self) -> None:
         text = REGISTRY.format(storage=self.folder.storage)
@@ -244,11 +273,13 @@ class History:
         if self._sequences and self.random.random() < 0.1:
             self._take_records_back()
             return "records back"
+        makers = (self._build, self._build, self._deployed, self._request)
+        return self._add_records(*self.random.choices(makers, k=self.random.randint(1, 3)))
+
+    def _add_records(self, *makers: Callable[[], tuple[str, bytes]]) -> str:
         tree = self._record_tree()
-        for _ in range(self.random.randint(1, 3)):
-            path, text = self.random.choice(
-                (self._build, self._build, self._deployed, self._request)
-            )()
+        for make in makers:
+            path, text = make()
             tree[path] = self._blob(text)
         listing = "".join(f"100644 {oid} 0\t{path}\n" for path, oid in sorted(tree.items()))
         self._write_records(listing)

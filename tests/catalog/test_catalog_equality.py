@@ -7,7 +7,7 @@ from catalog_histories import History
 from conftest import Projected
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(5))
 def test_catalog_changed_step_by_step_equals_a_fresh_one(projected: Projected, seed: int) -> None:
     history = History(projected.folder, seed)
     projected.updater.refresh()
