@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
+
+from pydantic_core import from_json
 
 from registry_tool.catalog.rows import Fact, Value
 from registry_tool.catalog.schema import TABLES
@@ -55,13 +57,15 @@ class Context:
             **columns,
             "terms": terms,
         }
-        assignments = ", ".join(f"{name} = ?" for name in values)
-        self.connection.execute(
-            f"UPDATE {TABLES[kind].name} SET {assignments} WHERE id = ?",  # noqa: S608
-            (*values.values(), item_id),
-        )
+        self.connection.execute(_update(kind, tuple(values)), (*values.values(), item_id))
+
+
+@lru_cache(maxsize=64)
+def _update(kind: str, columns: tuple[str, ...]) -> str:
+    assignments = ", ".join(f"{name} = ?" for name in columns)
+    return f"UPDATE {TABLES[kind].name} SET {assignments} WHERE id = ?"  # noqa: S608
 
 
 def stored_facts(text: str) -> list[Fact]:
     """The facts that follow from a manifest alone, as they were stored."""
-    return [(field, value) for field, value in json.loads(text)]
+    return list(map(tuple, from_json(text)))

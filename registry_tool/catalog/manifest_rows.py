@@ -188,11 +188,8 @@ def _lock(file: ManifestFile, lock: ArtifactLock) -> LockRow:
         "layer_size": sum(layer.size for layer in spec.layers),
         "roles": dict(sorted(roles.items())),
     }
-    detail = {
-        "labels": lock.metadata.labels,
-        "annotations": lock.metadata.annotations,
-        **spec.model_dump(mode="json", by_alias=True, include={"layers"}),
-    }
+    head = {"labels": lock.metadata.labels, "annotations": lock.metadata.annotations}
+    layers = spec.model_dump_json(by_alias=True, include={"layers"})
     columns: dict[str, Value] = {
         "key": str(lock.id),
         "path": file.path,
@@ -200,7 +197,7 @@ def _lock(file: ManifestFile, lock: ArtifactLock) -> LockRow:
         "model": spec.model,
         "size": min(size, LARGEST),
         "summary": members(dumps(summary)),
-        "detail": members(dumps(detail)),
+        "detail": members(dumps(head)) + members(layers),
     }
     return LockRow(columns, tuple(_artifacts(lock)))
 

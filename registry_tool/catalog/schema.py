@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from registry_tool.catalog.kinds import KINDS, Kind
 
@@ -34,7 +35,7 @@ class Table:
     late_indexes: tuple[str, ...] = ()
     """Over derived columns."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The table's name."""
         return self.kind.name.replace("-", "_")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
+from collections import defaultdict
 from collections.abc import Iterable
 
 from registry_tool.catalog import id_sets
@@ -23,31 +24,36 @@ class Terms:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._numbers: dict[str, dict[Fact, int]] = {}
-        self._added: dict[int, array[int]] = {}
-        self._removed: dict[int, array[int]] = {}
+        self._added: defaultdict[int, array[int]] = defaultdict(_no_numbers)
+        self._removed: defaultdict[int, array[int]] = defaultdict(_no_numbers)
         (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM terms").fetchone()
         self._last: int = last
         self._had_any = last > 0
 
     def assign(self, kind: str, item_id: int, before: bytes, facts: Iterable[Fact]) -> bytes:
         """Let an item have these facts, and no others; `before` is what this returned the last time, or empty."""
-        known = self._numbers.setdefault(kind, {})
+        known = self._numbers.get(kind)
+        if known is None:
+            known = self._numbers[kind] = {}
+            self._number(kind, EVERY)
         numbers = {known[fact] if fact in known else self._number(kind, fact) for fact in facts}
-        numbers.add(self._number(kind, EVERY))
+        numbers.add(known[EVERY])
         packed = array("I", sorted(numbers)).tobytes()
-        if packed == before:
-            return packed
-        old = set(_unpacked(before))
-        for number in numbers - old:
-            self._added.setdefault(number, array("I")).append(item_id)
-        for number in old - numbers:
-            self._removed.setdefault(number, array("I")).append(item_id)
+        if not before:
+            for number in numbers:
+                self._added[number].append(item_id)
+        elif packed != before:
+            old = set(_unpacked(before))
+            for number in numbers - old:
+                self._added[number].append(item_id)
+            for number in old - numbers:
+                self._removed[number].append(item_id)
         return packed
 
     def forget(self, item_id: int, before: bytes) -> None:
         """An item is gone."""
         for number in _unpacked(before):
-            self._removed.setdefault(number, array("I")).append(item_id)
+            self._removed[number].append(item_id)
 
     def flush(self) -> None:
         """Write what has changed."""
@@ -94,6 +100,10 @@ class Terms:
             "UPDATE terms SET count = ?, ids = ? WHERE id = ?",
             (bits.bit_count(), id_sets.encode(bits), number),
         )
+
+
+def _no_numbers() -> array[int]:
+    return array("I")
 
 
 def _unpacked(packed: bytes) -> array[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from registry_tool.catalog.dirty import Dirty
 from registry_tool.catalog.event_rows import commit_row, record_key, record_kind, record_row
@@ -257,11 +258,8 @@ class Writer:
     # --- rows ---
 
     def _insert(self, table: str, columns: Mapping[str, Value | bytes]) -> int:
-        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-        done = self._connection.execute(
-            f"INSERT INTO {table} ({names}) VALUES ({marks})",  # noqa: S608
-            tuple(columns.values()),
-        )
+        statement = _insertion(table, tuple(columns))
+        done = self._connection.execute(statement, tuple(columns.values()))
         return int(done.lastrowid or 0)
 
     def _index(self, table: Table, item_id: int, words: Words) -> None:
@@ -274,6 +272,12 @@ class Writer:
         self._connection.execute(
             "DELETE FROM search WHERE rowid = ?", (search_row(table, item_id),)
         )
+
+
+@lru_cache(maxsize=256)
+def _insertion(table: str, columns: tuple[str, ...]) -> str:
+    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+    return f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608
 
 
 _KINDS = {
