@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from registry_tool.cli.ahead import ahead
 from registry_tool.cli.formats.layout import counted
 from registry_tool.cli.formats.text import format_diagnostics
 from registry_tool.cli.heads import head_commit
-from registry_tool.domain.kinds import MANIFESTS_FOLDER
 from registry_tool.domain.recorded import DEPLOY_BRANCHES, RECORDS_BRANCH
-from registry_tool.reconcile.states import read_desired
 from registry_tool.repository import background
+from registry_tool.repository.differences import FOLDERS
 from registry_tool.repository.receive import (
     configured_recorders,
     parse_receive_lines,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from registry_tool.cli.app import App
-    from registry_tool.manifests.source import Source
+    from registry_tool.reconcile.incremental.checked import StateSource
 
 _HEADS = "refs/heads/"
 
@@ -90,10 +90,12 @@ def _is_branch_valid(app: App, update: RefUpdate) -> bool:
         return True
     repository = app.repository
     base = update.old if update.old is not None else _branch_point(app, update.new)
+    if not any(
+        commit and repository.has_folder(commit, FOLDERS[0]) for commit in (update.new, base)
+    ):
+        return True
     source = repository.snapshot(update.new)
     before = repository.snapshot(base) if base is not None else None
-    if not _is_registry(source) and not (before is not None and _is_registry(before)):
-        return True
     return _is_valid(app, source, before, ref.removeprefix(_HEADS))
 
 
@@ -103,12 +105,13 @@ def _branch_point(app: App, new: str) -> str | None:
     return app.repository.merge_base(tip, new) if tip is not None else None
 
 
-def _is_registry(source: Source) -> bool:
-    return any(entry.path.startswith(f"{MANIFESTS_FOLDER}/") for entry in source.entries())
+def _is_valid(app: App, source: StateSource, base: StateSource | None, what: str) -> bool:
+    with ahead(lambda: source.state, lambda: base and base.state):
+        from registry_tool.reconcile.incremental.checking import check_state
 
-
-def _is_valid(app: App, source: Source, base: Source | None, what: str) -> bool:
-    state = read_desired(source, base, cache=app.cache, jobs=app.jobs)
+    state = check_state(
+        app.repository, source, base, cache=app.cache, jobs=lambda: app.jobs, may_vanish=True
+    )
     if state.diagnostics:
         click.echo(format_diagnostics(state.diagnostics, color=False), err=True, nl=False)
     if state.errors:

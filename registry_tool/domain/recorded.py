@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from registry_tool.domain.records import Build, BuildResult, DeploymentRecord, Request
-from registry_tool.domain.subjects import DeploymentId, ReleaseId
+if TYPE_CHECKING:
+    from registry_tool.domain.records import Build, DeploymentRecord, Request
+    from registry_tool.domain.subjects import DeploymentId, ReleaseId
 
 RECORDS_BRANCH = "refs/heads/registry-records"
 DEPLOY_BRANCHES = "refs/heads/deploy/"
@@ -71,6 +72,8 @@ class Recorded:
         self, release: ReleaseId, store: str, key: str | None = None
     ) -> Build | None:
         """The newest succeeded Build (of a key) that no later record says was pruned."""
+        from registry_tool.domain.records import BuildResult
+
         pruned = set()
         for entry in reversed(self.builds.get(release, ())):
             spec = entry.record.spec

@@ -18,14 +18,16 @@ from registry_tool.domain.plan import Action, Plan
 from registry_tool.domain.recorded import RECORDS_BRANCH, Recorded
 from registry_tool.domain.revisions import Revision
 from registry_tool.errors import EnvironmentProblem, PlanChanged
-from registry_tool.planning.planner import plan as make_plan
 from registry_tool.reconcile.building import BuildAttempt, Building, build_record
 from registry_tool.reconcile.deploying import Deploying
 from registry_tool.reconcile.effects import Effects
+from registry_tool.reconcile.incremental.checked import Checked
+from registry_tool.reconcile.incremental.checking import check_commit
+from registry_tool.reconcile.incremental.planning import plan_state
 from registry_tool.reconcile.outcomes import DONE, ActionOutcome, ApplyReport, Outcome
 from registry_tool.reconcile.recording import Recording
 from registry_tool.reconcile.resolving import resolve_revision
-from registry_tool.reconcile.states import DesiredState, read_desired_at, read_recorded
+from registry_tool.reconcile.states import read_recorded
 from registry_tool.repository.lease import Lease
 
 T = TypeVar("T")
@@ -63,8 +65,7 @@ class Run:
     options: ApplyOptions
     stack: ExitStack
     revision: Revision = NOWHERE
-    state: DesiredState | None = None
-    desired: Desired | None = None
+    checked: Checked | None = None
     recorded: Recorded = field(default_factory=Recorded)
     plan: Plan | None = None
     lease: Lease | None = None
@@ -76,8 +77,8 @@ class Run:
 
     @property
     def manifests(self) -> Desired:
-        """The checked manifests; only after the check step."""
-        return known(self.desired)
+        """The checked manifests, loaded when they are asked for; only after the check step."""
+        return known(self.checked).require_valid(self.revision.short)
 
     @property
     def actions(self) -> tuple[Action, ...]:
@@ -94,23 +95,23 @@ def read(run: Run) -> None:
 
 
 def load(run: Run) -> None:
-    """Read manifests and records."""
+    """Read manifests and records, as far as they changed since the last time."""
     effects = run.effects
-    run.state = read_desired_at(
-        effects.repository, run.revision.oid, cache=effects.cache, jobs=effects.jobs
+    run.checked = check_commit(
+        effects.repository, run.revision.oid, cache=effects.cache, jobs=lambda: effects.jobs
     )
     run.recorded = read_recorded(effects.repository, cache=effects.cache)
 
 
 def check(run: Run) -> None:
     """Refuse an invalid revision."""
-    run.desired = known(run.state).require_valid(run.revision.short)
+    known(run.checked).refuse_invalid(run.revision.short)
 
 
 def plan(run: Run) -> None:
     """Plan; when there is something to do take the lease, read the records again and plan again."""
     deploying = Deploying(run.effects, run.manifests, run.recorded, run.revision)
-    first = run.plan = make_plan(run.manifests, run.recorded, head=run.revision.oid)
+    first = run.plan = _planned(run)
     _require_saved_plan(run)
     run.repairs, problems = deploying.repairs()
     run.problems += problems
@@ -124,6 +125,17 @@ def plan(run: Run) -> None:
     run.recording = Recording(run.effects, run.lease, run.revision, run.options.remote)
 
 
+def _planned(run: Run) -> Plan:
+    effects = run.effects
+    return plan_state(
+        effects.repository,
+        known(run.checked),
+        run.recorded.oid,
+        head=run.revision.oid,
+        cache=effects.cache,
+    )
+
+
 def _look_again(run: Run) -> None:
     """Branch and records may have moved while another had the lease: never undo what it did for a newer tip."""
     revision = run.revision
@@ -132,7 +144,7 @@ def _look_again(run: Run) -> None:
         return
     load(run)
     check(run)
-    run.plan = make_plan(run.manifests, run.recorded, head=run.revision.oid)
+    run.plan = _planned(run)
     _require_saved_plan(run)
     deploying = Deploying(run.effects, run.manifests, run.recorded, run.revision)
     run.repairs, run.problems = deploying.repairs()

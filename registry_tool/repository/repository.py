@@ -20,7 +20,15 @@ from registry_tool.repository.patches import read_patch
 from registry_tool.repository.problems import shallow_clone, unborn_branch, unknown_revision
 from registry_tool.repository.refs import RefUpdate
 from registry_tool.repository.snapshots import Snapshot, commit_snapshot, index_snapshot
-from registry_tool.repository.trees import ObjectBatch, TreeEntry, find_entry, list_tree, object_id
+from registry_tool.repository.trees import (
+    TREE_MODE,
+    ObjectBatch,
+    TreeEntry,
+    TreeNode,
+    find_entry,
+    list_tree,
+    object_id,
+)
 from registry_tool.repository.work_tree import WorkTreeSnapshot
 
 STATE_FOLDER = "registry-tool"
@@ -308,13 +316,21 @@ class Repository:
         for found in self.reader.read(oids):
             yield found.oid, found.data
 
+    def has_folder(self, commit: str, path: str) -> bool:
+        """Whether there is such a folder in a commit."""
+        node = self._node(commit, path)
+        return node is not None and node.mode == TREE_MODE
+
     def blob_at(self, commit: str, path: str) -> bytes | None:
         """The content of one file of a commit, or None."""
-        root = self.tree_of(self.resolve(commit))
-        node = find_entry(self.reader, ObjectBatch(self.object_format), root, path)
+        node = self._node(commit, path)
         if node is None or not node.mode.startswith("10"):
             return None
         return self.reader.get(node.oid).data
+
+    def _node(self, commit: str, path: str) -> TreeNode | None:
+        root = self.tree_of(self.resolve(commit))
+        return find_entry(self.reader, ObjectBatch(self.object_format), root, path)
 
     def _is_commit(self, revision: str) -> bool:
         """Whether this is the full oid of a commit; told without starting a process."""

@@ -20,7 +20,8 @@ from registry_tool.domain.recorded import RECORDS_BRANCH
 from registry_tool.planning.planner import plan
 from registry_tool.planning.simulating import recorded_after
 from registry_tool.reconcile.incremental import memory
-from registry_tool.reconcile.incremental.checking import Checked, StateSource, check_state
+from registry_tool.reconcile.incremental.checked import Checked, StateSource
+from registry_tool.reconcile.incremental.checking import check_state
 from registry_tool.reconcile.incremental.planning import plan_state
 from registry_tool.reconcile.states import read_desired, read_recorded
 from registry_tool.repository.blob_cache import BlobCache
@@ -86,6 +87,15 @@ class History:
             finally:
                 cache.close()
 
+    def refused(self, which: str) -> Checked:
+        """The checks of a state with errors as a hook does them, which then refuses it."""
+        with self.opened() as (repository, cache):
+            source, base = self._states(repository, which)
+            found = check_state(repository, source, base, cache=cache, may_vanish=True)
+            assert found.diagnostics == read_desired(source, base).diagnostics
+            assert found.errors
+            return found
+
     def checked(self, which: str) -> Checked:
         """The checks of a state, from memory, once they are seen to equal all checks."""
         with self.opened() as (repository, cache):
@@ -105,7 +115,7 @@ class History:
             if checked.errors:
                 return None
             records = repository.ref(RECORDS_BRANCH)
-            found = plan_state(repository, checked, source, records, head=head, cache=cache)
+            found = plan_state(repository, checked, records, head=head, cache=cache)
             desired = read_desired(source, base).require_valid("HEAD")
             full = plan(desired, read_recorded(repository), head=head)
             assert found.to_json() == full.to_json()
@@ -217,6 +227,19 @@ def test_an_environment_reaches_its_deployments(tmp_path: Path) -> None:
     assert [one.code for one in found.diagnostics] == ["RT302"]
     history.git("checkout", "--quiet", ".")
     assert history.checked("tree").diagnostics == ()
+
+
+def test_a_refused_state_leaves_the_memory_alone(tmp_path: Path) -> None:
+    history = sound(tmp_path)
+    for number in range(2):
+        history.release("bee", f"{number}")
+        assert history.refused("tree").full is None
+        history.write("build_templates/broken/template.yaml", "a: [\n")
+        assert history.refused("tree").full is not None
+        history.git("clean", "--quiet", "--force", "-d")
+        history.release("bee", "good")
+        history.release("ant", f"good {number}")
+        assert history.checked("tree").full is None
 
 
 def test_a_damaged_or_missing_memory_is_made_anew(tmp_path: Path) -> None:

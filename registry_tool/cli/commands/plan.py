@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from registry_tool.domain.plan import Plan
     from registry_tool.domain.recorded import Recorded
     from registry_tool.domain.revisions import Revision
+    from registry_tool.reconcile.incremental.checked import Checked
     from registry_tool.repository.repository import Repository
     from registry_tool.repository.work_tree import WorkTreeSnapshot
 
@@ -48,52 +49,44 @@ def plan_command(
     repository = app.repository
     revision = repository.revision(head)
     work_tree = _work_tree(repository) if head is None else None
-    drift: Sequence[str] | None = None
-    if base is None and not observe:
-        with ahead(lambda: work_tree and work_tree.state):
-            import registry_tool.reconcile.incremental.planning  # noqa: F401
-        plan = _remembered(app, revision)
-    else:
-        plan, drift = _in_full(app, revision, base, observe=observe)
+    with ahead(lambda: work_tree and work_tree.state):
+        import registry_tool.reconcile.incremental.planning  # noqa: F401
+    plan, checked = _planned(app, revision, base)
+    drift = _drift(app, checked, revision) if observe else None
     app.out(_render(plan, drift, output, color=app.color))
     if work_tree is not None:
         _note_uncommitted(app, work_tree)
     return PENDING if exit_code and (plan.actions or drift) else 0
 
 
-def _remembered(app: App, revision: Revision) -> Plan:
-    """The plan against what is recorded, in proportion to what changed since the last one."""
-    from registry_tool.cli.recorded import fetch_records
-    from registry_tool.reconcile.incremental.checking import check_state
+def _planned(app: App, revision: Revision, base: str | None) -> tuple[Plan, Checked]:
+    """The plan in proportion to what changed since the last one, or against another revision."""
+    from registry_tool.cli.recorded import fetch_records, records_of
+    from registry_tool.planning.planner import plan as make_plan
+    from registry_tool.reconcile.incremental.checking import check_commit
     from registry_tool.reconcile.incremental.planning import plan_state
 
-    repository = app.repository
-    source = repository.snapshot(revision.oid)
-    parent = repository.first_parent(revision.oid)
-    before = repository.snapshot(parent) if parent is not None else None
-    checked = check_state(repository, source, before, cache=app.cache, jobs=lambda: app.jobs)
-    checked.refuse_invalid(revision.short)
-    records = fetch_records(app)
-    return plan_state(repository, checked, source, records, head=revision.oid, cache=app.cache)
-
-
-def _in_full(
-    app: App, revision: Revision, base: str | None, *, observe: bool
-) -> tuple[Plan, Sequence[str] | None]:
-    """A plan against another revision, or one with what is observed."""
-    from registry_tool.cli.observing import observe as observe_drift
-    from registry_tool.cli.recorded import records_of
-    from registry_tool.planning.planner import plan as make_plan
-    from registry_tool.reconcile.states import read_desired_at
-
-    repository = app.repository
+    repository, cache = app.repository, app.cache
     against = repository.resolve(base) if base is not None else None
-    state = read_desired_at(repository, revision.oid, base=against, cache=app.cache, jobs=app.jobs)
-    desired = state.require_valid(revision.short)
-    recorded = records_of(app)
-    before = _after(app, against, recorded) if against is not None else recorded
-    plan = make_plan(desired, before, head=revision.oid)
-    return plan, observe_drift(app, desired, recorded, revision) if observe else None
+    checked = check_commit(
+        repository, revision.oid, base=against, cache=cache, jobs=lambda: app.jobs
+    )
+    checked.refuse_invalid(revision.short)
+    if against is None:
+        records = fetch_records(app)
+        return plan_state(repository, checked, records, head=revision.oid, cache=cache), checked
+    before = _after(app, against, records_of(app))
+    return make_plan(checked.require_valid(revision.short), before, head=revision.oid), checked
+
+
+def _drift(app: App, checked: Checked, revision: Revision) -> list[str]:
+    """Where what is there differs from what is recorded."""
+    from registry_tool.cli.observing import observe
+    from registry_tool.cli.recorded import records_ref
+    from registry_tool.reconcile.states import read_recorded
+
+    recorded = read_recorded(app.repository, ref=records_ref(app.repository), cache=app.cache)
+    return observe(app, checked.require_valid(revision.short), recorded, revision)
 
 
 def _after(app: App, base: str, recorded: Recorded) -> Recorded:

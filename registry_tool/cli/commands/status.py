@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from registry_tool.domain.plan import Plan
     from registry_tool.domain.recorded import Recorded
     from registry_tool.domain.revisions import Revision
-    from registry_tool.reconcile.states import DesiredState
+    from registry_tool.reconcile.incremental.checked import Checked
 
 
 @click.command("status")
@@ -35,16 +35,16 @@ def status_command(app: App, environment: str | None, output: str) -> None:
     from registry_tool.cli.formats.layout import printable
     from registry_tool.cli.recorded import records_of
     from registry_tool.cli.views.status import standings
-    from registry_tool.reconcile.states import read_desired_at
+    from registry_tool.reconcile.incremental.checking import check_commit
 
     revision = app.repository.revision()
-    state = read_desired_at(app.repository, revision.oid, cache=app.cache, jobs=app.jobs)
-    desired = state.desired or state.require_valid(revision.short)
+    checked = check_commit(app.repository, revision.oid, cache=app.cache, jobs=lambda: app.jobs)
+    desired = checked.require_readable(revision.short)
     recorded = records_of(app)
     known = {deployment.environment for deployment in recorded.deployments}
     if environment is not None and environment not in known:
         require_environment(desired, environment, revision.short)
-    plan = _plan(app, state, desired, recorded, revision.oid)
+    plan = _plan(app, checked, recorded, revision.oid)
     drift = _drift(app, desired, recorded, revision) if plan is not None else []
     rows = list(standings(desired, recorded, plan, environment=environment, drift=drift))
     if output == "json":
@@ -75,18 +75,16 @@ def _drift(app: App, desired: Desired, recorded: Recorded, revision: Revision) -
     return observe(app, desired, recorded, revision) if can_observe(app) else []
 
 
-def _plan(
-    app: App, state: DesiredState, desired: Desired, recorded: Recorded, head: str
-) -> Plan | None:
-    from registry_tool.planning.planner import plan as make_plan
+def _plan(app: App, checked: Checked, recorded: Recorded, head: str) -> Plan | None:
+    from registry_tool.reconcile.incremental.planning import plan_state
 
-    if state.errors:
+    if checked.errors:
         app.note(
             "note: the manifests have errors, so nothing is shown as pending;"
             f" see registry-tool validate --rev {head[:12]}"
         )
         return None
-    return make_plan(desired, recorded, head=head, held=state.held)
+    return plan_state(app.repository, checked, recorded.oid, head=head, cache=app.cache)
 
 
 def _table(rows: Sequence[Standing], *, color: bool) -> str:

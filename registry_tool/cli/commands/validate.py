@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from registry_tool.domain.diagnostics import Diagnostic
-    from registry_tool.reconcile.incremental.checking import Checked, StateSource
+    from registry_tool.reconcile.incremental.checked import Checked, StateSource
     from registry_tool.repository.repository import Repository
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from registry_tool.domain.diagnostics import Diagnostic, Severity
-from registry_tool.errors import InvalidManifests, RepositoryProblem
+from registry_tool.domain.diagnostics import Diagnostic
+from registry_tool.errors import RepositoryProblem
 from registry_tool.manifests.loading import load
-from registry_tool.manifests.source import Cache, EntryLike, Source
+from registry_tool.manifests.source import Cache, EntryLike
+from registry_tool.reconcile.incremental.checked import Checked, StateSource
 from registry_tool.reconcile.incremental.grouping import (
     EVERYONE,
     EXCLUSIVE,
@@ -36,51 +36,9 @@ from registry_tool.reconcile.states import DesiredState, read_desired
 from registry_tool.repository.differences import FileChange, TreeState, differences
 
 if TYPE_CHECKING:
-    from registry_tool.domain.desired import Desired
     from registry_tool.repository.repository import Repository
 
 _NAMES = f"{EXCLUSIVE}deployment/"
-
-
-class StateSource(Source, Protocol):
-    """A source that knows what tells it from others."""
-
-    @property
-    def state(self) -> TreeState:
-        """See TreeState."""
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A state after all checks."""
-
-    diagnostics: tuple[Diagnostic, ...]
-    checked: int
-    """How many manifest files there are."""
-    source: Source
-    cache: Cache | None
-    full: DesiredState | None
-    """Everything, when it had to be done."""
-
-    @property
-    def errors(self) -> tuple[Diagnostic, ...]:
-        """The diagnostics that make the revision invalid."""
-        return tuple(entry for entry in self.diagnostics if entry.severity is Severity.ERROR)
-
-    def refuse_invalid(self, what: str) -> None:
-        """Raise InvalidManifests when there are errors. `what` names the revision or place."""
-        count = len(self.errors)
-        if count:
-            raise InvalidManifests(
-                f"{what} has {count} error{'s' * (count != 1)}", self.diagnostics
-            )
-
-    @cached_property
-    def desired(self) -> Desired | None:
-        """All valid manifests, loaded when they are asked for."""
-        if self.full is not None:
-            return self.full.desired
-        return load(self.source, self.cache).desired
 
 
 def check_state(
@@ -90,15 +48,33 @@ def check_state(
     *,
     cache: Cache | None,
     jobs: Callable[[], int] = lambda: 1,
+    may_vanish: bool = False,
 ) -> Checked:
-    """What `read_desired` finds, from memory as far as it goes."""
-    run = _Run(repository, source, base, cache, jobs)
+    """What `read_desired` finds, from memory as far as it goes.
+
+    A state that `may_vanish` when it has errors, such as one that a hook can refuse, is not remembered then.
+    """
+    run = _Run(repository, source, base, cache, jobs, may_vanish=may_vanish)
     memory = memory_of(repository)
     try:
         memory.attempt(run.work, None)
     finally:
         memory.close()
     return run.result or run.everything()
+
+
+def check_commit(
+    repository: Repository,
+    commit: str,
+    *,
+    base: str | None = None,
+    cache: Cache | None,
+    jobs: Callable[[], int] = lambda: 1,
+) -> Checked:
+    """`check_state` of a commit, compared with `base` or else with its first parent."""
+    against = base if base is not None else repository.first_parent(commit)
+    before = repository.snapshot(against) if against is not None else None
+    return check_state(repository, repository.snapshot(commit), before, cache=cache, jobs=jobs)
 
 
 def memory_of(repository: Repository) -> Memory:
@@ -116,12 +92,15 @@ class _Run:
         base: StateSource | None,
         cache: Cache | None,
         jobs: Callable[[], int],
+        *,
+        may_vanish: bool,
     ) -> None:
         self._repository = repository
         self._source = source
         self._base = base
         self._cache = cache
         self._jobs = jobs
+        self._may_vanish = may_vanish
         self._known: list[tuple[tuple[TreeState, TreeState], list[FileChange]]] = []
         self.result: Checked | None = None
 
@@ -138,6 +117,8 @@ class _Run:
             self.result = self.everything()
             rows.begin()
             self._remember(rows, self.result)
+        if self._may_vanish and self.result is not None and self.result.errors:
+            rows.forget_changes()
 
     def everything(self) -> Checked:
         """All checks of all manifests."""

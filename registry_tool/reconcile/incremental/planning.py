@@ -13,7 +13,8 @@ from registry_tool.manifests.loading import load
 from registry_tool.manifests.records import load_recorded
 from registry_tool.planning.planner import Decision, assemble, decide
 from registry_tool.planning.state import State
-from registry_tool.reconcile.incremental.checking import Checked, StateSource, memory_of
+from registry_tool.reconcile.incremental.checked import Checked
+from registry_tool.reconcile.incremental.checking import memory_of
 from registry_tool.reconcile.incremental.grouping import (
     ENVIRONMENTS,
     EVERYONE,
@@ -33,7 +34,6 @@ _DEPLOYMENT = "deployment/"
 def plan_state(
     repository: Repository,
     checked: Checked,
-    source: StateSource,
     records: str | None,
     *,
     head: str,
@@ -41,9 +41,9 @@ def plan_state(
 ) -> Plan:
     """The plan for a state without errors, from memory as far as it goes.
 
-    `records` is the tip of the records branch, `head` the commit that `source` is of.
+    `records` is the tip of the records branch, `head` the commit that the state is of.
     """
-    run = _Run(repository, checked, source, records, cache)
+    run = _Run(repository, checked, records, cache)
     memory = memory_of(repository)
     try:
         memory.attempt(run.work, None)
@@ -63,13 +63,12 @@ class _Run:
         self,
         repository: Repository,
         checked: Checked,
-        source: StateSource,
         records: str | None,
         cache: Cache | None,
     ) -> None:
         self._repository = repository
         self._checked = checked
-        self._source = source
+        self._source = checked.source
         self._records = records
         self._cache = cache
         self._everything: Everything | None = None
@@ -93,9 +92,7 @@ class _Run:
     def everything(self) -> Everything:
         """All decisions, the layers that the store has, and what they were made from."""
         if self._everything is None:
-            desired = self._checked.desired
-            if desired is None:
-                raise RuntimeError("a state without errors has a Registry")
+            desired = self._checked.require_valid("the state")
             entries = self._repository.tree(self._records) if self._records else []
             recorded = load_recorded(
                 self._records, entries, self._repository.read_blobs, self._cache
