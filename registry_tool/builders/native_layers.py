@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import posixpath
+import stat
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -101,17 +102,26 @@ def check_together(paths: Iterable[str]) -> None:
 
 
 def directories_layer(paths: Iterable[str], base: FileTree | None) -> NativeLayer | None:
-    """Directories above the files as the base has them, where that is not root's own 0755; None when all are.
+    """Directories above the files as they are to be, where an engine may make others; None when all are root's, 0755.
 
     Locked layers have no directories. An engine that unpacks a layer without those below makes them anew, as root's,
-    and the last layer wins: this one puts back what the base said.
+    and the last layer wins: this one puts back what the base said. An engine that unpacks it over those below makes
+    new directories that get the group of a set-group-ID one above them: they are root's again.
     """
-    above = sorted({parent for path in paths for parent in _parents(path)}) if base else []
-    odd = [
-        (path, node)
-        for path in above
-        if base and (node := base.lookup(path)) and node.kind is Kind.DIRECTORY and node != _PLAIN
-    ]
+    if base is None:
+        return None
+    odd: list[tuple[str, Node]] = []
+    inheriting: set[str] = set()
+    for path in sorted({parent for file in paths for parent in _parents(file)}):
+        node = base.lookup(path)
+        if node is None:
+            if posixpath.dirname(path) in inheriting:
+                inheriting.add(path)
+                odd.append((path, _PLAIN))
+        elif node.kind is Kind.DIRECTORY and node != _PLAIN:
+            odd.append((path, node))
+            if node.mode & stat.S_ISGID:
+                inheriting.add(path)
     if not odd:
         return None
     content = b"".join(_directory(path, node) for path, node in odd) + bytes(2 * tarfile.BLOCKSIZE)

@@ -101,6 +101,18 @@ def test_odd_directories_are_restated_and_others_are_not() -> None:
     ), "the headers come from Python's tarfile, and this Python writes others"
 
 
+def test_new_directories_inherit_no_group() -> None:
+    base = tree(srv=directory(0o2775, 0, 50), srv__app=directory())
+
+    layer = directories_layer(["/srv/new/deep/x", "/srv/app/new/y"], base)
+
+    assert [(m.name, m.mode, m.gid) for m in members(layer)] == [
+        ("srv", 0o2775, 50),
+        ("srv/new", 0o755, 0),
+        ("srv/new/deep", 0o755, 0),
+    ]
+
+
 def test_without_a_base_or_odd_directories_there_is_no_such_layer() -> None:
     assert directories_layer(["/srv/x"], None) is None
     assert directories_layer(["/srv/x"], tree(srv=directory(), etc=directory(0o700))) is None
