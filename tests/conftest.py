@@ -12,8 +12,10 @@ from registries import RegistryFolder, add_minilm, empty_repository
 pytest_plugins = (
     "services.engine",
     "services.docker_registry",
+    "services.image_trees",
     "services.object_storage",
     "services.onnx_release",
+    "services.redis_server",
 )
 
 
