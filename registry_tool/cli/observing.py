@@ -21,8 +21,12 @@ def can_observe(app: App) -> bool:
 
 
 def observe(app: App, desired: Desired, recorded: Recorded, revision: Revision) -> list[str]:
-    """Where what is there differs from the records; raises UsageProblem in a clone."""
+    """Where what is there differs from the records, kept for the web index; raises UsageProblem in a clone."""
+    from datetime import UTC, datetime
+
     from registry_tool.cli.commands.apply import effects_for
+    from registry_tool.domain.observed import Observed
+    from registry_tool.reconcile.observations import keep_observed
     from registry_tool.reconcile.observing import drift_of
 
     if not can_observe(app):
@@ -30,4 +34,12 @@ def observe(app: App, desired: Desired, recorded: Recorded, revision: Revision) 
             "this is a clone of the repository that reconciles, and only that one can observe",
             help="look there",
         )
-    return drift_of(effects_for(app), desired, recorded, revision)
+    drift = drift_of(effects_for(app), desired, recorded, revision)
+    observed = Observed(
+        head=revision.oid,
+        records=recorded.oid,
+        observed_at=datetime.now(UTC),
+        drift=tuple(drift),
+    )
+    keep_observed(app.repository.state_path, observed)
+    return drift

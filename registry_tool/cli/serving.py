@@ -49,8 +49,11 @@ def web_context(app: App, settings: ServeSettings) -> WebContext:
     from registry_tool.catalog.files import Catalogs
     from registry_tool.cli.recorded import records_ref
     from registry_tool.cli.ref_watching import RefWatcher
+    from registry_tool.domain.observed import Observed
     from registry_tool.oci.layout import LayoutStore
+    from registry_tool.planning.gates import frozen_until
     from registry_tool.reconcile.live import read_live
+    from registry_tool.reconcile.observations import read_observed
     from registry_tool.reconcile.projecting import CatalogUpdater
     from registry_tool.web.context import NoWatcher, WebContext
 
@@ -59,6 +62,9 @@ def web_context(app: App, settings: ServeSettings) -> WebContext:
 
     def live() -> tuple[LiveRun, ...]:
         return read_live(state, datetime.now(UTC))
+
+    def observed() -> Observed | None:
+        return read_observed(state)
 
     def read_log(place: LogPlace) -> str:
         from registry_tool.builders.publishing import read_log as read
@@ -80,6 +86,8 @@ def web_context(app: App, settings: ServeSettings) -> WebContext:
         read_log=read_log,
         read_patch=repository.patch,
         live=live,
+        observed=observed,
+        frozen_until=frozen_until,
         poll=settings.poll,
         root_path=settings.root_path,
         session_secret=bytes.fromhex(settings.session_secret),

@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from registry_tool.catalog.files import CatalogPair, Catalogs
+from registry_tool.domain.environment import Freeze
 from registry_tool.domain.live import LiveRun
+from registry_tool.domain.observed import Observed
 from registry_tool.domain.patches import Patch, ReadPatch
 from registry_tool.errors import RepositoryProblem, StoreProblem
 from registry_tool.oci.layout import LayoutStore
@@ -65,6 +67,10 @@ class LogPlace(NamedTuple):
     reference: str
 
 
+def _nothing_observed() -> Observed | None:
+    return None
+
+
 def _no_log(place: LogPlace) -> str:
     raise StoreProblem(f"the log {place.reference} is in {place.store}, which is not read here")
 
@@ -91,6 +97,10 @@ class WebContext:
     """The text that a commit changed."""
     live: Callable[[], tuple[LiveRun, ...]] = _nothing_live
     """What reconcilers on this machine are doing now."""
+    observed: Callable[[], Observed | None] = _nothing_observed
+    """What was seen of engines and branches when somebody on this machine looked last."""
+    frozen_until: Callable[[Freeze, datetime], datetime | None] | None = None
+    """When the freeze that holds at a time ends; without it freezes are only named."""
     clock: Callable[[], datetime] = _utc_now
     poll: float = 5.0
     """Seconds between two looks at Git when nothing says that it changed."""
