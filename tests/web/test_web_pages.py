@@ -107,7 +107,7 @@ def test_commands_and_the_edit_link_change_what_is_shown(
     text = page(index, "/releases/minilm/1.0.0/none")
     assert 'data-copy="registry-tool promote minilm/1.0.0/none"' in text
     assert 'href="https://e.org/manifests/releases/minilm/1.0.0/none.yaml"' in text
-    assert 'data-copy="registry-tool rollback staging/search"' in page(
+    assert 'data-copy="registry-tool rollback staging/search --to RELEASE"' in page(
         index, "/deployments/staging/search"
     )
 

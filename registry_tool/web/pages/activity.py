@@ -13,7 +13,8 @@ from registry_tool.domain.patches import Patch
 from registry_tool.domain.revisions import is_oid
 from registry_tool.errors import RepositoryProblem
 from registry_tool.web.pages.items import Item, missing, parse, require
-from registry_tool.web.pages.lists import FacetSpec, ListSpec, list_page
+from registry_tool.web.pages.list_specs import FacetSpec, ListSpec
+from registry_tool.web.pages.lists import list_page
 from registry_tool.web.pages.visits import Visit, visit
 from registry_tool.web.serving import serving_of
 

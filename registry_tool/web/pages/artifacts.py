@@ -6,7 +6,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from registry_tool.web.pages.items import require
-from registry_tool.web.pages.lists import FacetSpec, ListSpec, list_page
+from registry_tool.web.pages.list_specs import FacetSpec, ListSpec
+from registry_tool.web.pages.lists import list_page
 from registry_tool.web.pages.visits import visit
 
 router = APIRouter()

@@ -8,7 +8,8 @@ from fastapi.responses import Response
 from registry_tool.domain.live import active_builds
 from registry_tool.web.build_logs import recorded_log
 from registry_tool.web.pages.items import Item, require, some
-from registry_tool.web.pages.lists import FacetSpec, ListSpec, list_page, yes_no
+from registry_tool.web.pages.list_specs import FacetSpec, ListSpec, yes_no
+from registry_tool.web.pages.lists import list_page
 from registry_tool.web.pages.visits import Visit, visit
 
 router = APIRouter()

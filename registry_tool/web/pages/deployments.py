@@ -9,13 +9,19 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from registry_tool.catalog.queries import Catalog, Cell
+from registry_tool.web.pages.gates import Gate, declared_gates, gates_of, waiting_for
 from registry_tool.web.pages.items import Item, find, require, some
+from registry_tool.web.pages.observations import observation_of
+from registry_tool.web.pages.presenting import release_name
 from registry_tool.web.pages.releases import Command
-from registry_tool.web.pages.visits import visit
+from registry_tool.web.pages.visits import Visit, visit
 
 router = APIRouter()
 _ROWS = 100
 _ENVIRONMENTS = 200
+_RAN = ("succeeded", "delegated")
+_ASKED = 60
+"""Deployments of one page whose gates are looked at."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +30,6 @@ class MatrixRow:
 
     model: str
     cells: tuple[tuple[Cell, ...], ...]
-
-
-@dataclass(frozen=True)
-class Gate:
-    """A condition that an environment sets, for people."""
-
-    name: str
-    text: str
 
 
 @router.get("/deployments")
@@ -45,12 +43,17 @@ def deployments(request: Request, q: str = "", state: str = "", offset: int = 0)
         models = sorted({cell.model for cell in chosen})
         start = max(0, offset)
         shown = models[start : start + _ROWS]
+        visible = [cell for cell in chosen if cell.model in set(shown)]
         return page.render(
             "deployments.html",
             title="Deployments",
+            # Gates open and engines drift while the revision stays what it is.
+            changing=True,
             environments=[(name, _named(environments, name)) for name in names],
-            gates={item["name"]: gates(item) for item in environments},
-            rows=[_row(model, names, chosen) for model in shown],
+            gates={item["name"]: declared_gates(item) for item in environments},
+            waiting=waiting_for(page, visible, limit=_ASKED),
+            observation=observation_of(page, cells),
+            rows=[_row(model, names, visible) for model in shown],
             states=sorted({cell.state for cell in cells}),
             q=q,
             state=state,
@@ -95,23 +98,6 @@ def _row(model: str, environments: Sequence[str], cells: Sequence[Cell]) -> Matr
     )
 
 
-def gates(environment: Item) -> list[Gate]:
-    """What must hold before something is deployed to an environment."""
-    found = [Gate("accepts", ", ".join(environment["accepts"]) or "no stage")]
-    if environment["promote_from"]:
-        soak = f" for {environment['soak']}" if environment["soak"] else ""
-        found.append(Gate("promotes from", f"{environment['promote_from']}{soak}"))
-    if environment["approvals"]:
-        approvals = environment["approvals"]
-        whom = f" of {', '.join(approvals['from'])}" if approvals["from"] else ""
-        found.append(Gate("approvals", f"{approvals['count']}{whom}"))
-    found += [
-        Gate("freeze", f"{freeze['schedule']} for {freeze['duration']} ({freeze['timezone']})")
-        for freeze in environment["freeze"]
-    ]
-    return found
-
-
 @router.get("/deployments/{environment}/{name}")
 def deployment(request: Request, environment: str, name: str) -> Response:
     """One deployment."""
@@ -123,14 +109,22 @@ def deployment(request: Request, environment: str, name: str) -> Response:
         return page.render(
             "deployment.html",
             title=key,
+            changing=True,
             key=key,
             item=item,
             environment=place,
-            gates=gates(place) if place else [],
+            gates=_gates(page, place, item),
+            drift=observation_of(page).drift.get(key, ()),
             records=records,
             changes=some(page.catalog, "audit", about=f"deployment/{key}", limit=20),
             commands=deployment_commands(page.catalog, item, environment, name, records),
         )
+
+
+def _gates(page: Visit, environment: Item | None, item: Item) -> list[Gate]:
+    if environment is None:
+        return []
+    return gates_of(page, environment, item) if item["declared"] else declared_gates(environment)
 
 
 @router.get("/deployments/{environment}/{name}/{record}")
@@ -156,13 +150,25 @@ def deployment_commands(
         to = target["name"]
         text = f"registry-tool promote {name} --from {environment} --to {to}"
         found.append(Command(f"Promote to {to}", text))
-    if not item["track"]:
-        found.append(Command("Roll back", f"registry-tool rollback {key}"))
+    to = _earlier(catalog, item, records) or "RELEASE"
+    found.append(Command("Roll back", f"registry-tool rollback {key} --to {to}"))
     if item["suspend"]:
         found.append(Command("Resume", f"registry-tool resume {key}"))
     else:
         found.append(Command("Suspend", f"registry-tool suspend {key}"))
     return found
+
+
+def _earlier(catalog: Catalog, item: Item, records: Sequence[Item]) -> str | None:
+    """The release that ran before what is wanted now, and that may still run."""
+    accepted = item["gates"]["accepts"] if item["gates"] else ()
+    for record in records:
+        name = release_name(record["release"])
+        if record["result"] in _RAN and name != item["wanted"]:
+            release = find(catalog, "releases", name)
+            if release and not release["yanked"] and release["stage"] in accepted:
+                return name
+    return None
 
 
 @router.get("/environments/{name}")
@@ -174,7 +180,7 @@ def environment(request: Request, name: str) -> Response:
             "environment.html",
             title=name,
             item=item,
-            gates=gates(item),
+            gates=declared_gates(item),
             deployments=some(page.catalog, "deployments", environment=name, limit=500),
             records=some(page.catalog, "deployment-records", environment=name, limit=30),
             changes=some(page.catalog, "audit", about=f"environment/{name}", limit=20),

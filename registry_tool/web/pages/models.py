@@ -12,14 +12,14 @@ from registry_tool.domain.release import ReleaseSpec
 from registry_tool.domain.subjects import ReleaseId, parse_release
 from registry_tool.errors import UsageProblem
 from registry_tool.web.pages.items import Item, flattened, require, some
-from registry_tool.web.pages.lists import (
+from registry_tool.web.pages.list_specs import (
     FacetSpec,
     ListSpec,
     RangeSpec,
-    list_page,
     parameters_text,
     yes_no,
 )
+from registry_tool.web.pages.lists import list_page
 from registry_tool.web.pages.visits import visit
 
 router = APIRouter()

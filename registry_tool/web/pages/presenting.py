@@ -60,6 +60,11 @@ def latest_by_deployment(records: Iterable[Item]) -> list[Item]:
     return list(found.values())
 
 
+def people(names: Iterable[str]) -> str:
+    """Names without the addresses that trailers have after them."""
+    return ", ".join(name.partition("<")[0].strip() or name for name in names)
+
+
 def without_none(value: Item) -> Item:
     """Only what is set."""
     return {name: entry for name, entry in value.items() if entry is not None}

@@ -11,18 +11,21 @@ from fastapi.responses import RedirectResponse, Response
 from registry_tool.catalog.queries import Catalog
 from registry_tool.domain.subjects import ReleaseId, parse_release
 from registry_tool.errors import UsageProblem
+from registry_tool.web.pages.gates import Gate, gates_before
 from registry_tool.web.pages.items import Item, find, require, some
-from registry_tool.web.pages.lists import (
+from registry_tool.web.pages.list_specs import (
     FacetSpec,
     ListSpec,
     RangeSpec,
-    list_page,
     parameters_text,
     yes_no,
 )
-from registry_tool.web.pages.visits import visit
+from registry_tool.web.pages.lists import list_page
+from registry_tool.web.pages.visits import Visit, visit
 
 router = APIRouter()
+_PLACES = 12
+"""Environments whose gates a release page looks at."""
 
 RELEASES = ListSpec(
     "releases",
@@ -87,6 +90,34 @@ def release(request: Request, model: str, version: str, quantization: str = "non
             changes=some(page.catalog, "audit", about=identity.subject, limit=20),
             commands=release_commands(page.catalog, item, identity, builds),
         )
+
+
+@router.get("/releases/{model}/{version}/{quantization}/gates")
+def release_gates(request: Request, model: str, version: str, quantization: str) -> Response:
+    """Where a release may go now, as a part of its page."""
+    name = f"{model}/{version}/{quantization}"
+    with visit(request) as page:
+        item = require(page.catalog, "releases", name)
+        return page.render(
+            "release_gates.html",
+            title=f"Where {name} may go",
+            changing=True,
+            item=item,
+            places=_places(page, item),
+        )
+
+
+def _places(page: Visit, release: Item) -> list[tuple[str, list[Gate]]]:
+    """Environments that do not want a release yet, with their gates in front of it."""
+    if release["yanked"]:
+        return []
+    wanted = {entry["environment"] for entry in release["deployments"] if entry["wanted"]}
+    environments = some(page.catalog, "environments", limit=_PLACES)
+    return [
+        (environment["name"], gates_before(page, environment, release))
+        for environment in environments
+        if environment["name"] not in wanted
+    ]
 
 
 def release_id(text: str) -> ReleaseId:

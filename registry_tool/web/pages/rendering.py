@@ -35,7 +35,12 @@ NAVIGATION = (
     ("/activity", "Activity"),
     ("/registry", "Registry"),
 )
-_SECTIONS = {"/environments": "/deployments", "/templates": "/registry", "/api-keys": "/registry"}
+_SECTIONS = {
+    "/environments": "/deployments",
+    "/templates": "/registry",
+    "/api-keys": "/registry",
+    "/compare": "/activity",
+}
 """Pages below these belong to another entry of the navigation."""
 
 
@@ -169,6 +174,7 @@ def _environment() -> Environment:
         "release_page": presenting.release_page,
         "short_revision": presenting.short_revision,
         "latest_by_deployment": presenting.latest_by_deployment,
+        "people": presenting.people,
         "without_none": presenting.without_none,
         "manifest_fields": presenting.manifest_fields,
         "item_of": presenting.item_of,
@@ -186,6 +192,7 @@ RESULTS = {
     "released": "good",
     "running": "good",
     "deployed": "good",
+    "satisfied": "good",
     "candidate": "info",
     "queued": "quiet",
     "unknown": "quiet",
@@ -193,6 +200,8 @@ RESULTS = {
     "removed": "quiet",
     "deleted": "quiet",
     "suspended": "warn",
+    "waiting": "warn",
+    "drift": "warn",
     "pending": "warn",
     "orphaned": "warn",
     "unresolved": "bad",

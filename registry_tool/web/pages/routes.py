@@ -13,8 +13,12 @@ from registry_tool.web.pages import (
     models,
     registry,
     releases,
+    storage,
 )
 
 router = APIRouter(include_in_schema=False)
-for _part in (dashboard, models, releases, deployments, builds, artifacts, activity, registry):
+for _part in (
+    *(dashboard, models, releases, deployments, builds, artifacts),
+    *(activity, registry, storage),
+):
     router.include_router(_part.router)
