@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import manifest_speed, timing, weights_speed
+from benchmarks import catalog_speed, manifest_speed, timing, web_speed, weights_speed
 
 RESULTS = Path(__file__).parent / "results"
-NAMES = ("manifests", "weights")
+NAMES = ("manifests", "weights", "catalog", "web")
+OF_EACH_MODEL = 20
+"""Releases, in the corpus of the catalog and of the web index."""
 
 
 def table(title: str, rows: list[timing.Measured], pairs: list[tuple[str, str]]) -> str:
@@ -39,19 +42,40 @@ def table(title: str, rows: list[timing.Measured], pairs: list[tuple[str, str]])
 
 def manifests(options: argparse.Namespace) -> str:
     """Validating and planning."""
-    rows = manifest_speed.measure(options.manifests, options.rounds)
+    rows, missing = manifest_speed.measure(options.manifests, options.rounds)
     load = os.getloadavg()[1]
     head = (
         f"# Manifests\n\n{_machine()}, {options.rounds} rounds in turn, "
         f"load average {load:.1f}.\n\n{manifest_speed.EXPLAINED}\n"
     )
-    return head + table(f"{options.manifests:,} manifests", rows, manifest_speed.PAIRS)
+    shown = table(f"{options.manifests:,} manifests", rows, manifest_speed.PAIRS)
+    return head + shown + "".join(f"- {line}\n" for line in missing)
 
 
 def weights(options: argparse.Namespace) -> str:
     """Publishing into a registry."""
     result = weights_speed.measure(options.gib)
     return f"# Weights\n\n{_machine()}, one round.\n\n{weights_speed.report(result)}"
+
+
+def catalog(options: argparse.Namespace) -> str:
+    """The projection behind the web index, in one process."""
+    models = _models(options)
+    with tempfile.TemporaryDirectory(prefix="registry-tool-bench-") as folder:
+        rows = catalog_speed.measure(models, OF_EACH_MODEL, Path(folder))
+    load = os.getloadavg()[0]
+    head = f"# Catalog\n\n{_machine()}, load average {load:.1f} at the end.\n\n"
+    return head + catalog_speed.report(rows, models, OF_EACH_MODEL)
+
+
+def web(options: argparse.Namespace) -> str:
+    """The web index over HTTP."""
+    measured = web_speed.measure(_models(options), OF_EACH_MODEL, options.seconds)
+    return f"# Web index\n\n{_machine()}.\n\n{web_speed.EXPLAINED}\n{measured}"
+
+
+def _models(options: argparse.Namespace) -> int:
+    return max(1, options.releases // OF_EACH_MODEL)
 
 
 def _machine() -> str:
@@ -66,12 +90,17 @@ def main() -> None:
     parser.add_argument("--manifests", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--gib", type=float, default=2.0, help="of weights")
+    parser.add_argument("--releases", type=int, default=100_000, help="of catalog and web")
+    parser.add_argument("--seconds", type=int, default=5, help="of each load on a server")
     options = parser.parse_args()
     if unknown := set(options.names) - set(NAMES):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    releases = _models(options) * OF_EACH_MODEL
     sides = {
         "manifests": (f"manifests-{options.manifests}.md", manifests),
         "weights": ("weights.md", weights),
+        "catalog": (f"catalog-{releases}.md", catalog),
+        "web": (f"web-{releases}.md", web),
     }
     RESULTS.mkdir(exist_ok=True)
     for name in options.names or NAMES:

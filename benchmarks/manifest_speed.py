@@ -2,7 +2,8 @@
 
 check-jsonschema gets the same files, one call for each kind's schema; it checks no references between files, ours does.
 GTO has no plan; its nearest question is `gto show`, the state of all artifacts, on as many git tags as there are
-releases (at most 1,000: it needs seconds for those already). Peers are left out above 10,000 manifests.
+releases, at most 100: it needs seconds for those already, and minutes for 1,000. Peers are left out above 10,000
+manifests.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ WARM_TREE = "registry-tool validate, warm after one commit"
 WARM_COMMIT = "registry-tool validate --rev HEAD, warm after one commit"
 WARM_PLAN = "registry-tool plan, warm after one commit"
 START = "registry-tool --version"
-PLAN_PEER = "gto show"
+GTO_TAGS, GTO_ROUNDS = 100, 2
+PLAN_PEER = f"gto show, of {GTO_TAGS} git tags only"
 PAIRS = [(COLD, COLD_PEER), (WARM_PLAN, PLAN_PEER)]
 EXPLAINED = (
     "A fresh clone (packed objects) in which every release that has a lock is built and recorded. Whole processes, "
@@ -39,28 +41,39 @@ EXPLAINED = (
 Side = tuple[str, Callable[[], None], Callable[[], None]]
 
 
-def measure(manifests: int, rounds: int) -> list[timing.Measured]:
-    """All sides on a fresh corpus."""
+def measure(manifests: int, rounds: int) -> tuple[list[timing.Measured], list[str]]:
+    """All sides on a fresh corpus, and why any are missing."""
     with tempfile.TemporaryDirectory(prefix="registry-tool-bench-") as folder:
         root = corpus.write_corpus(Path(folder) / "registry", manifests)
         settling.settle(root)
         corpus.git(root, "repack", "-a", "-d", "--quiet")
-        with_peers = manifests <= PEERS_UP_TO
-        binaries = (
-            peers.install(Path(tempfile.gettempdir()) / "registry-tool-bench-peers")
-            if with_peers
-            else None
-        )
-        cold = [_cold(root)]
-        warm = _warm(root)
-        if binaries is not None:
-            cold.append((COLD_PEER, _nothing, lambda: _check_jsonschema(binaries, root)))
-            tags = _gto_repository(Path(folder) / "gto", min(1000, manifests // 2))
-            show = [str(binaries / "gto"), "show"]
-            warm.append((PLAN_PEER, _nothing, lambda: timing.run(show, tags)))
-        measured = timing.in_turn(cold, rounds)
+        cold, warm = [_cold(root)], _warm(root)
+        checks, shows, missing = _peers(root, Path(folder), manifests)
+        measured = timing.in_turn([*cold, *checks], rounds)
         timing.run([*OURS, "plan"], root)
-        return measured + timing.in_turn(warm, max(rounds, 5))
+        measured += timing.in_turn(warm, max(rounds, 5))
+        return measured + timing.in_turn(shows, min(rounds, GTO_ROUNDS)), missing
+
+
+def _peers(root: Path, folder: Path, manifests: int) -> tuple[list[Side], list[Side], list[str]]:
+    """Sides for the cold and for the warm part, and what is missing."""
+    checks: list[Side] = []
+    shows: list[Side] = []
+    if manifests > PEERS_UP_TO:
+        return checks, shows, [f"Peers are measured up to {PEERS_UP_TO:,} manifests."]
+    missing = []
+    try:
+        program = peers.install(peers.CHECK_JSONSCHEMA) / "check-jsonschema"
+        checks.append((COLD_PEER, _nothing, lambda: _check_jsonschema(program, root)))
+    except peers.NoPeer as problem:
+        missing.append(f"{peers.CHECK_JSONSCHEMA.title} is missing: {problem}")
+    try:
+        show = [str(peers.install(peers.GTO) / "gto"), "show"]
+        tags = _gto_repository(folder / "gto", GTO_TAGS)
+        shows.append((PLAN_PEER, _nothing, lambda: timing.run(show, tags)))
+    except peers.NoPeer as problem:
+        missing.append(f"{peers.GTO.title} is missing: {problem}")
+    return checks, shows, missing
 
 
 def _nothing() -> None:
@@ -92,12 +105,12 @@ def _warm(root: Path) -> list[Side]:
     ]
 
 
-def _check_jsonschema(binaries: Path, root: Path) -> None:
+def _check_jsonschema(program: Path, root: Path) -> None:
     schemas = Path(__file__).parent.parent / "schemas"
     for kind, pattern in KINDS.items():
         files = [str(path) for path in sorted((root / "manifests").glob(pattern))]
         command = [
-            str(binaries / "check-jsonschema"),
+            str(program),
             "--schemafile",
             str(schemas / f"{kind}.json"),
         ]

@@ -38,7 +38,7 @@ spec:
   quantization: {quantization}
   stage: {stage}
   release_notes: |
-    {note} in {model} {version}.
+    {notes}
   template:
     name: modelcar
 """
@@ -99,7 +99,11 @@ ENVIRONMENTS = ("staging", "production", "europe", "asia")
 _START = 1_760_000_000
 
 
-def write_web_corpus(root: Path, models: int, releases: int, tail: int = 1100) -> Path:
+TAIL = 1100
+"""One-file commits after the first, each of which changes a tag of a model."""
+
+
+def write_web_corpus(root: Path, models: int, releases: int, tail: int = TAIL) -> Path:
     """A bare repository with `models` × `releases` releases and `tail` further commits."""
     subprocess.run(
         ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(root)], check=True
@@ -149,6 +153,33 @@ def _commit(
     stream.write(b"\n")
 
 
+def rows(models: int, releases: int, tail: int = TAIL) -> Iterator[dict[str, str]]:
+    """The releases at the tip, flat: what another registry would be told of them."""
+    for model in range(models):
+        last = tail - 1 - (tail - 1 - model) % models
+        text = model_file(model, 100 + last if last >= model else model)
+        fields = dict(line.strip().split(": ", 1) for line in text.splitlines() if ": " in line)
+        shown = ("description", "company", "base_model", "parameter_count", "license")
+        for number in range(releases):
+            names = release_names(model, number)
+            yield {
+                **names,
+                **{name: fields[name] for name in shown},
+                "tags": fields["tags"].strip("[]"),
+                "stage": _stage(model, number),
+                "release_notes": _notes(model, number, names),
+            }
+
+
+def _stage(model: int, number: int) -> str:
+    return _STAGES[(model + number) % 4]
+
+
+def _notes(model: int, number: int, names: dict[str, str]) -> str:
+    note = _NOTES[(model * 7 + number) % 4]
+    return f"{note} in {names['model']} {names['version']}."
+
+
 def model_name(number: int) -> str:
     return f"{_FAMILIES[number % len(_FAMILIES)]}-{number:05d}"
 
@@ -187,8 +218,8 @@ def _files(models: int, releases: int) -> Iterator[tuple[str, str]]:
         for number in range(releases):
             names = release_names(model, number)
             base = "manifests/releases/{model}/{version}/{quantization}".format(**names)
-            stage, note = _STAGES[(model + number) % 4], _NOTES[(model * 7 + number) % 4]
-            yield f"{base}.yaml", RELEASE.format(**names, stage=stage, note=note)
+            stage, notes = _stage(model, number), _notes(model, number, names)
+            yield f"{base}.yaml", RELEASE.format(**names, stage=stage, notes=notes)
             yield f"{base}.lock.yaml", _lock(model, number, names)
         if model % 10 == 0:
             names = release_names(model, 0)
