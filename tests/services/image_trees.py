@@ -44,7 +44,8 @@ def require(program: str) -> None:
         unavailable(f"there is no {program}: apt-get install {program}")
 
 
-def tree_in_docker(client: Any, reference: str) -> Tree:
+@contextmanager
+def exported_by_docker(client: Any, reference: str) -> Iterator[tarfile.TarFile]:
     """Pulled by an engine, read from a container that is never started; both are gone afterwards."""
     import docker
 
@@ -56,11 +57,17 @@ def tree_in_docker(client: Any, reference: str) -> Tree:
                 exported.write(chunk)
             exported.seek(0)
             with tarfile.open(fileobj=exported) as archive:
-                tree = _tree_of(archive)
+                yield archive
     finally:
         client.api.remove_container(container)
         with suppress(docker.errors.APIError):
             client.images.remove(reference)
+
+
+def tree_in_docker(client: Any, reference: str) -> Tree:
+    """As an engine has it, without what engines put into every container."""
+    with exported_by_docker(client, reference) as archive:
+        tree = _tree_of(archive)
     return {
         path: node
         for path, node in tree.items()
