@@ -339,3 +339,31 @@ def test_eight_writers_at_once_lose_nothing(
     assert len(commits) == len(expected)
     for info in commits:
         assert {change.status for change in repository.changed_paths(None, info.oid)} == {"A"}
+
+
+def test_a_human_pushes_among_the_writers_and_nobody_is_undone(folder: GitFolder) -> None:
+    path, count = str(folder.path), 3
+    _write_records(path, 0, 1)
+    human = folder.clone("human", "--branch", "registry-records")
+    writers = [
+        threading.Thread(target=_write_records, args=(path, name, count)) for name in range(1, 5)
+    ]
+    for writer in writers:
+        writer.start()
+    pushed = 0
+    while pushed < count:
+        human.git("pull", "--quiet", "--rebase")
+        human.write(f"requests/00000{pushed + 1}-aaaaaaaaaaaa.yaml", "kind: Request\n")
+        human.commit("Ask")
+        while human.git("push", "--quiet", check=False):
+            human.git("pull", "--quiet", "--rebase")
+        pushed += 1
+    for writer in writers:
+        writer.join()
+    with Repository.open(folder.path) as repository:
+        assert len(repository.tree(RECORDS_BRANCH, [BUILDS])) == 1 + 4 * count
+        assert len(repository.tree(RECORDS_BRANCH, ["requests"])) == count
+        commits = list(repository.commits(RECORDS_BRANCH))
+        assert len(commits) == 1 + 5 * count
+        for info in commits:
+            assert {change.status for change in repository.changed_paths(None, info.oid)} == {"A"}
