@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from registry_tool.catalog.context import Context, stored_facts
 from registry_tool.catalog.json_text import dumps, members
+from registry_tool.catalog.release_sources import Build, Lock, Sources
 from registry_tool.catalog.rows import Fact, Value, flag
 from registry_tool.domain.records import BuildResult
 
@@ -33,64 +35,48 @@ def model_facts(context: Context, model: str) -> ModelFacts:
     return ModelFacts(facts, found[1])
 
 
-class _Build(NamedTuple):
-    """A Build in the store in use, as far as it matters here."""
+def retag_releases(context: Context, model: str, others: Collection[str]) -> None:
+    """Let the releases of a model take over what it gives them now, except for `others`."""
+    taken = model_facts(context, model)
+    changed = []
+    for item_id, key, terms, parameter_count in context.rows(
+        "SELECT id, key, terms, parameter_count FROM releases WHERE model = ?", model
+    ):
+        if key in others:
+            continue
+        new = context.terms.assign_some("releases", (item_id, terms), _TAKEN_OVER, taken.facts)
+        if (new, taken.parameter_count) != (terms, parameter_count):
+            changed.append((new, taken.parameter_count, item_id))
+    context.connection.executemany(
+        "UPDATE releases SET terms = ?, parameter_count = ? WHERE id = ?", changed
+    )
 
-    id: int
-    key: str
-    sequence: int
-    build_key: str
-    result: str
-    builder: str
-    finished: float
 
-
-def derive_release(context: Context, key: str, model: ModelFacts) -> None:
+def derive_release(context: Context, sources: Sources, model: ModelFacts) -> None:
     """Derive one release."""
-    item_id, terms, path, facts = context.row(
-        "SELECT id, terms, path, facts FROM releases WHERE key = ?", key
-    )
-    lock = context.row("SELECT path, oid, size, summary FROM locks WHERE key = ?", key)
-    lock_commit = context.tracer.changed(lock[0]) if lock else None
-    builds = _builds(context, key)
-    latest = builds[0] if builds else None
-    image = _image_build(builds)
-    deployments = context.rows(
-        "SELECT environment, name, state, wanted, running FROM deployments"
-        " WHERE wanted = ? OR running = ? ORDER BY environment, name",
-        key,
-        key,
-    )
+    lock = sources.lock
+    lock_commit = context.tracer.changed(lock.path) if lock else None
+    latest = sources.builds[0] if sources.builds else None
+    image = _image_build(sources.builds)
     derived: tuple[Fact, ...] = (
         ("result", latest.result if latest else "none"),
         ("locked", flag(lock)),
-        *(("environment", row[0]) for row in deployments if row[4] == key),
+        *(("environment", at.environment) for at in sources.places if at.running == sources.key),
     )
     columns: dict[str, Value] = {
         "parameter_count": model.parameter_count,
-        "size": lock[2] if lock else None,
+        "size": lock.size if lock else None,
         "built": image.finished if image else None,
         "image_build": image.id if image else None,
-        "extra": _lock_member(context, lock, lock_commit)
-        + _extra(context, key, latest, image, deployments),
+        "extra": _lock_member(context, lock, lock_commit) + _extra(context, sources, latest, image),
     }
-    traced = context.tracer.file(path, lock_commit)
-    all_facts = (*stored_facts(facts), *model.facts, *derived)
-    context.store_derived("releases", (item_id, terms), traced, all_facts, columns)
+    traced = context.tracer.file(sources.path, lock_commit)
+    all_facts = (*stored_facts(sources.facts), *model.facts, *derived)
+    item = (sources.id, sources.terms)
+    context.store_derived("releases", item, traced, all_facts, columns)
 
 
-def _builds(context: Context, key: str) -> list[_Build]:
-    """Newest first."""
-    found = context.rows(
-        "SELECT id, key, sequence, build_key, result, builder, finished FROM builds"
-        " WHERE release = ? AND store = ? ORDER BY sequence DESC",
-        key,
-        context.store,
-    )
-    return [_Build(*row) for row in found]
-
-
-def _image_build(builds: list[_Build]) -> _Build | None:
+def _image_build(builds: Sequence[Build]) -> Build | None:
     """The newest succeeded build whose images were not pruned since."""
     pruned = set()
     for build in builds:
@@ -101,41 +87,39 @@ def _image_build(builds: list[_Build]) -> _Build | None:
     return None
 
 
-def _extra(
-    context: Context,
-    key: str,
-    latest: _Build | None,
-    image: _Build | None,
-    deployments: list[Any],
-) -> str:
+def _extra(context: Context, sources: Sources, latest: Build | None, image: Build | None) -> str:
+    body = _body(context, latest) if latest else None
+    image_body = body if image == latest else _body(context, image) if image else None
     extra = {
-        "build": _latest_build(context, latest) if latest else None,
+        "build": _latest_build(latest, body) if latest else None,
         "image_build": image.key if image else None,
-        "images": _images(context, image) if image else [],
+        "images": image_body["images"] if image_body else [],
         "deployments": [
             {
-                "environment": environment,
-                "name": name,
-                "state": state,
-                "wanted": wanted == key,
-                "running": running == key,
+                "environment": at.environment,
+                "name": at.name,
+                "state": at.state,
+                "wanted": at.wanted == sources.key,
+                "running": at.running == sources.key,
             }
-            for environment, name, state, wanted, running in deployments
+            for at in sources.places
         ],
     }
     return members(dumps(extra))
 
 
-def _lock_member(context: Context, lock: Any, commit_id: int | None) -> str:
+def _lock_member(context: Context, lock: Lock | None, commit_id: int | None) -> str:
     if lock is None:
         return ',"lock":null'
-    path, oid, _, summary = lock
-    git = dumps({"path": path, "oid": oid, "commit": context.tracer.oid(commit_id)})
-    return f',"lock":{{"git":{git}{summary}}}'
+    git = dumps({"path": lock.path, "oid": lock.oid, "commit": context.tracer.oid(commit_id)})
+    return f',"lock":{{"git":{git}{lock.summary}}}'
 
 
-def _latest_build(context: Context, build: _Build) -> dict[str, Any]:
-    body = json.loads(context.row("SELECT body FROM builds WHERE id = ?", build.id)[0])
+def _body(context: Context, build: Build) -> Any:
+    return json.loads(context.row("SELECT body FROM builds WHERE id = ?", build.id)[0])
+
+
+def _latest_build(build: Build, body: Any) -> dict[str, Any]:
     return {
         "id": build.key,
         "sequence": build.sequence,
@@ -145,9 +129,3 @@ def _latest_build(context: Context, build: _Build) -> dict[str, Any]:
         "finished_at": body["timings"]["finished_at"],
         "error": body["error"],
     }
-
-
-def _images(context: Context, build: _Build) -> list[Any]:
-    body = json.loads(context.row("SELECT body FROM builds WHERE id = ?", build.id)[0])
-    images: list[Any] = body["images"]
-    return images

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from registry_tool.catalog.context import Context
 from registry_tool.catalog.derived_deployments import derive_deployment
@@ -12,10 +13,18 @@ from registry_tool.catalog.derived_models import (
     derive_model,
     derive_template,
 )
-from registry_tool.catalog.derived_releases import ModelFacts, derive_release, model_facts
+from registry_tool.catalog.derived_releases import (
+    ModelFacts,
+    derive_release,
+    model_facts,
+    retag_releases,
+)
 from registry_tool.catalog.dirty import Dirty
+from registry_tool.catalog.release_sources import release_sources
 from registry_tool.catalog.schema import TABLES
 
+_AT_ONCE = 500
+"""Releases that are looked up together."""
 _AFTER_RELEASES: tuple[tuple[str, Callable[[Context, str], None]], ...] = (
     ("models", derive_model),
     ("environments", derive_environment),
@@ -61,11 +70,16 @@ def _deployments(context: Context, dirty: Dirty) -> Iterable[str]:
 
 def _derive_releases(context: Context, dirty: Dirty) -> None:
     known: tuple[str, ModelFacts] = ("", ModelFacts())
-    for key in _present(context, "releases", dirty):
-        model = key.partition("/")[0]
-        if model != known[0]:
-            known = (model, model_facts(context, model))
-        derive_release(context, key, known[1])
+    keys = iter(_present(context, "releases", dirty))
+    while some := list(islice(keys, _AT_ONCE)):
+        for sources in release_sources(context, some):
+            model = sources.key.partition("/")[0]
+            if model != known[0]:
+                known = (model, model_facts(context, model))
+            derive_release(context, sources, known[1])
+    if not dirty.everything:
+        for model in sorted(dirty.retagged):
+            retag_releases(context, model, dirty.keys("releases"))
 
 
 def _present(context: Context, kind: str, dirty: Dirty) -> Iterable[str]:

@@ -19,6 +19,8 @@ class Dirty:
         self.registry = everything
         self._connection = connection
         self._keys: dict[str, set[str]] = {table.kind.name: set() for table in _MANIFEST_TABLES}
+        self.retagged: set[str] = set()
+        """Models whose releases take over something else, and are as they were in all other respects."""
 
     def keys(self, kind: str) -> set[str]:
         """What is marked of a kind; without meaning when `everything` is."""
@@ -37,7 +39,7 @@ class Dirty:
             case "releases":
                 self._mark_around_release(key)
             case "models":
-                self._mark("releases", "SELECT key FROM releases WHERE model = ?", key)
+                self.retagged.add(key)
             case "environments":
                 self._mark("deployments", "SELECT key FROM deployments WHERE environment = ?", key)
             case "deployments":

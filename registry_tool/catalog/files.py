@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -251,11 +252,10 @@ class Catalogs:
             raise _missing(delta.before)
         try:
             with self._finished(self._at_path(delta.after)) as path:
-                with self._connected(place) as source, closing(sqlite3.connect(path)) as target:
-                    source.backup(target)
+                self._copy(place, path)
                 with closing(building.connect_for_change(path)) as connection:
                     # Unfinished, it is thrown away.
-                    connection.execute("PRAGMA journal_mode = MEMORY")
+                    connection.execute("PRAGMA journal_mode = OFF")
                     connection.execute("PRAGMA synchronous = OFF")
                     building.change(connection, delta)
                     connection.execute("PRAGMA journal_mode = DELETE")
@@ -263,6 +263,14 @@ class Catalogs:
             raise CatalogProblem(
                 f"the catalog cannot be copied: {problem}", transient=True
             ) from problem
+
+    def _copy(self, place: _Place, path: Path) -> None:
+        if place.immutable:
+            shutil.copyfile(place.path, path)
+            return
+        with self._connected(place) as source, closing(sqlite3.connect(path)) as target:
+            target.execute("PRAGMA synchronous = OFF")
+            source.backup(target)
 
     def near(self) -> list[CatalogPair]:
         """Pairs of which there are catalogs, the current one first."""

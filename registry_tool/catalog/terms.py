@@ -24,6 +24,7 @@ class Terms:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._numbers: dict[str, dict[Fact, int]] = {}
+        self._fields: dict[tuple[str, frozenset[str]], set[int]] = {}
         self._added: defaultdict[int, array[int]] = defaultdict(_no_numbers)
         self._removed: defaultdict[int, array[int]] = defaultdict(_no_numbers)
         (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM terms").fetchone()
@@ -32,12 +33,33 @@ class Terms:
 
     def assign(self, kind: str, item_id: int, before: bytes, facts: Iterable[Fact]) -> bytes:
         """Let an item have these facts, and no others; `before` is what this returned the last time, or empty."""
-        known = self._numbers.get(kind)
-        if known is None:
-            known = self._numbers[kind] = {}
-            self._number(kind, EVERY)
+        known = self._numbers.setdefault(kind, {})
         numbers = {known[fact] if fact in known else self._number(kind, fact) for fact in facts}
-        numbers.add(known[EVERY])
+        numbers.add(known[EVERY] if EVERY in known else self._number(kind, EVERY))
+        return self._exchange(item_id, before, numbers)
+
+    def assign_some(
+        self, kind: str, item: tuple[int, bytes], fields: frozenset[str], facts: Iterable[Fact]
+    ) -> bytes:
+        """Let an item have these facts of some fields, and keep all of its others; otherwise like `assign`."""
+        item_id, before = item
+        known = self._numbers.setdefault(kind, {})
+        numbers = {known[fact] if fact in known else self._number(kind, fact) for fact in facts}
+        others = set(_unpacked(before)) - self._of_fields(kind, fields)
+        return self._exchange(item_id, before, numbers | others)
+
+    def _of_fields(self, kind: str, fields: frozenset[str]) -> set[int]:
+        """What items may have had of some fields before the first change."""
+        if (kind, fields) not in self._fields:
+            marks = ", ".join("?" * len(fields))
+            rows = self._connection.execute(
+                f"SELECT id FROM terms WHERE kind = ? AND field IN ({marks})",  # noqa: S608
+                (kind, *sorted(fields)),
+            )
+            self._fields[kind, fields] = {row[0] for row in rows}
+        return self._fields[kind, fields]
+
+    def _exchange(self, item_id: int, before: bytes, numbers: set[int]) -> bytes:
         packed = array("I", sorted(numbers)).tobytes()
         if not before:
             for number in numbers:
@@ -64,6 +86,7 @@ class Terms:
         self._removed.clear()
         # Numbers of deleted terms must not be given out again from memory.
         self._numbers.clear()
+        self._fields.clear()
         self._had_any = True
 
     def _number(self, kind: str, fact: Fact) -> int:

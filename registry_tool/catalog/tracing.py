@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from registry_tool.catalog.json_text import dumps
 
 
 class Traced(NamedTuple):
@@ -31,6 +34,19 @@ class Tracer:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._commits: dict[int, tuple[str, float]] = {}
+        self._prepared: dict[str, list[_Touch]] = {}
+
+    def prepare(self, paths: Sequence[str]) -> None:
+        """Look up many files together that will be asked for next."""
+        self._prepared = {path: [] for path in paths}
+        rows = self._connection.execute(
+            "SELECT touches.path, step, commit_id, status, arrived, origin"
+            " FROM json_each(?) AS asked CROSS JOIN touches ON touches.path = asked.value"
+            " ORDER BY step DESC, commit_id DESC",
+            (dumps(paths),),
+        )
+        for path, *touch in rows:
+            self._prepared[path].append(_Touch(*touch))
 
     def file(self, path: str, *others: int | None) -> Traced:
         """Of a file; `others` are commits that changed what belongs to it."""
@@ -56,6 +72,8 @@ class Tracer:
 
     def _touches(self, path: str) -> list[_Touch]:
         """Newest first."""
+        if path in self._prepared:
+            return self._prepared[path]
         rows = self._connection.execute(
             "SELECT step, commit_id, status, arrived, origin FROM touches WHERE path = ?"
             " ORDER BY step DESC, commit_id DESC",

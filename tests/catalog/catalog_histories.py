@@ -218,9 +218,10 @@ class History:
                 (self.folder.path / path).rename(target)
 
     def _break(self) -> None:
-        """Errors that leave the identity known."""
-        for path in self.random.sample(self._files(), 1):
-            file = self.folder.path / path
+        """Errors that leave the identity known, as long as a field is there only once."""
+        files = [self.folder.path / path for path in self._files()]
+        whole = [file for file in files if "unknown_field" not in file.read_text()]
+        for file in self.random.sample(whole, 1):
             file.write_text(file.read_text() + "  unknown_field: 1\n")
 
     def _spoil(self) -> None:
