@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import urllib3
-from urllib3.exceptions import NewConnectionError, SSLError
+from urllib3.exceptions import NewConnectionError, ProtocolError, SSLError
 
 from registry_tool.errors import StoreProblem
 from registry_tool.oci.registry_retries import Broken
@@ -62,10 +62,23 @@ def failure(problem: Exception, host: str, what: str) -> Broken | StoreProblem:
     """What it means that a request got no answer; `what` completes "cannot …"."""
     if isinstance(problem, SSLError):
         return _untrusted(problem, host, what)
+    if isinstance(problem, ProtocolError):
+        return Broken(_broken_off(problem, host, what))
     words = str(problem.args[0] if problem.args else problem) or type(problem).__name__
     if isinstance(problem, NewConnectionError):
         words = re.sub(r"\[Errno -?[0-9]+\] ", "", words.rpartition(": ")[2])
     return Broken(_unreachable(words, host, what))
+
+
+def _broken_off(problem: ProtocolError, host: str, what: str) -> StoreProblem:
+    cause = problem.args[-1] if problem.args else problem
+    words = (cause.strerror if isinstance(cause, OSError) else "") or str(cause)
+    return StoreProblem(
+        f"the connection to the registry {host} broke off: {words}; cannot {what}",
+        code="RT608",
+        help="look at its log and at what is in between: proxies limit the size and the time of a request",
+        transient=True,
+    )
 
 
 def _unreachable(why: str, host: str, what: str) -> StoreProblem:
