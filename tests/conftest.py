@@ -16,6 +16,7 @@ pytest_plugins = (
     "services.object_storage",
     "services.onnx_release",
     "services.redis_server",
+    "services.small_disk",
 )
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 import yaml
+from services.small_disk import SmallDisk
 
 from registry_tool.oci import packing
 from registry_tool.reconcile import failing
@@ -22,36 +21,6 @@ if TYPE_CHECKING:
     from conftest import Applied
 else:
     Applied = Any
-
-
-class SmallDisk:
-    """A file system in memory that can be made larger."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def resize(self, kibibytes: int) -> None:
-        options = f"remount,size={kibibytes}k"
-        subprocess.run(["mount", "-o", options, str(self.path)], check=True)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    """Two MiB."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small file system")
-    path = tmp_path / "disk"
-    path.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2048k", "tmpfs", str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
-    yield SmallDisk(path)
-    subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 @pytest.fixture

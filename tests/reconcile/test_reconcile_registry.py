@@ -14,8 +14,13 @@ from typing import TYPE_CHECKING, Any
 import docker
 import pytest
 import yaml
-from services.docker_registry import DockerRegistry
+from services.docker_registry import DockerRegistry, require_docker_registry
 from services.fault_registry import Registry, fault_registry
+from services.small_disk import SmallDisk
+
+from registry_tool.oci import packing, registry_retries
+from registry_tool.oci.registry_store import RegistryStore
+from registry_tool.reconcile import failing
 
 if TYPE_CHECKING:
     from applied_folder import Applied
@@ -59,6 +64,13 @@ def another_model(applied: Applied, model: str) -> None:
     applied.commit(f"Add {model}")
     applied.lock(f"{model}/1.0.0")
     applied.commit(f"Lock {model}")
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many tries as ever, with hardly any time between them."""
+    monkeypatch.setattr(failing, "DELAYS", tuple(0.01 for _ in failing.DELAYS))
+    monkeypatch.setattr(registry_retries, "FIRST_DELAY", 0.001)
 
 
 def weight_layers(applied: Applied) -> set[str]:
@@ -175,6 +187,18 @@ def test_doctor_says_whether_the_registry_answers(published: Applied, registry: 
 # --- Failures ---
 
 
+def require_finished(applied: Applied) -> bool:
+    """Each release is recorded as built once, the deployment is there, and nothing is left to do."""
+    results = [
+        yaml.safe_load(applied.record(path))["spec"]["result"]
+        for path in applied.record_files("builds/")
+    ]
+    assert results == ["succeeded", "succeeded"]
+    assert len(applied.record_files("deployments/")) == 1
+    assert applied.json("apply")["results"] == []
+    return True
+
+
 @pytest.mark.parametrize("failpoint", FAILPOINTS)
 def test_a_kill_repeats_no_finished_blob(
     published: Applied, registry: Registry, failpoint: str
@@ -215,6 +239,22 @@ def test_a_connection_that_is_cut_in_a_blob_is_no_failure(
     published.tool("apply")
     weights = sum(len(registry.blobs[MODEL, digest]) for digest in weight_layers(published))
     assert registry.bytes_uploaded - weights < 30_000, "what had arrived was sent again"
+    assert require_finished(published)
+
+
+def test_a_connection_that_is_cut_in_every_blob_records_nothing_and_is_finished_by_the_next(
+    published: Applied, registry: Registry, hurried: None
+) -> None:
+    registry.faults.resumes = False
+    registry.faults.breaks = deque([1000] * 1000)
+    failed = published.tool("apply", expect=3)
+    assert "broke off: " in failed.stderr
+    assert published.record_files() == []
+    assert tags(registry) == {}
+    assert all((MODEL, digest) not in registry.blobs for digest in weight_layers(published))
+    registry.faults.breaks.clear()
+    published.tool("apply")
+    assert require_finished(published)
 
 
 def test_weights_that_changed_under_the_lock_never_arrive(
@@ -232,9 +272,8 @@ def test_weights_that_changed_under_the_lock_never_arrive(
 
 
 def test_docker_registry_is_stopped_and_comes_back(
-    applied: Applied, docker_registry: DockerRegistry, monkeypatch: pytest.MonkeyPatch
+    applied: Applied, docker_registry: DockerRegistry, hurried: None
 ) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
     into(applied, docker_registry.host)
     docker_registry.stop()
     failed = applied.tool("apply", expect=3)
@@ -244,7 +283,69 @@ def test_docker_registry_is_stopped_and_comes_back(
     applied.tool("apply")
     layers = weight_layers(applied)
     assert sorted(set(docker_registry.uploads()) & layers) == sorted(layers)
-    assert len(applied.record_files("builds/")) == 2
+    assert require_finished(applied)
+
+
+@pytest.fixture
+def two_layers(applied: Applied, monkeypatch: pytest.MonkeyPatch) -> Applied:
+    """The weights in two layers, which are sent one after the other, the larger one first."""
+    monkeypatch.setattr(packing, "ALONE_SIZE", 500_000)
+    monkeypatch.setattr("registry_tool.builders.layer_streams._PARALLEL_LAYERS", 1)
+    applied.weights("minilm", os.urandom(1_000_000), "second.bin")
+    for version in ("1.0.0", "1.0.1"):
+        applied.lock(f"minilm/{version}")
+    applied.commit("Lock two large files")
+    return applied
+
+
+def test_docker_registry_is_stopped_between_two_layers(
+    two_layers: Applied,
+    docker_registry: DockerRegistry,
+    hurried: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    into(two_layers, docker_registry.host)
+    write = RegistryStore.write_blob
+
+    def then_stop(self: RegistryStore, repository: str, digest: str, *rest: Any) -> None:
+        write(self, repository, digest, *rest)
+        docker_registry.stop()
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(RegistryStore, "write_blob", then_stop)
+        failed = two_layers.tool("apply", expect=3)
+    assert "cannot be reached" in failed.stderr
+    assert two_layers.record_files() == []
+    (finished,) = docker_registry.uploads()
+    assert finished in weight_layers(two_layers)
+    docker_registry.start()
+    two_layers.tool("apply")
+    uploads = docker_registry.uploads()
+    assert len(uploads) == len(set(uploads)), "a finished blob was sent again"
+    assert weight_layers(two_layers) <= set(uploads)
+    assert require_finished(two_layers)
+
+
+def test_the_disk_of_docker_registry_is_full(
+    two_layers: Applied, small_disk: SmallDisk, hurried: None
+) -> None:
+    require_docker_registry()
+    small_disk.resize(3500)
+    registry = DockerRegistry(small_disk.path / "registry")
+    registry.start()
+    try:
+        into(two_layers, registry.host)
+        failed = two_layers.tool("apply", expect=3)
+        assert "disk is full" in failed.stderr
+        assert two_layers.record_files() == []
+        (finished,) = registry.uploads()
+        small_disk.resize(40_000)
+        two_layers.tool("apply")
+        assert registry.uploads().count(finished) == 1
+        assert weight_layers(two_layers) <= set(registry.uploads())
+        assert require_finished(two_layers)
+    finally:
+        registry.stop()
 
 
 @pytest.mark.parametrize("failpoint", ["blob-written:2", "blobs-published", "image-tagged"])
