@@ -81,8 +81,19 @@ def test_builds_are_watched_while_they_run(
         report.line(subjects[0], "Publishing weights of minilm")
         live.get_by_text("1 running, 1 queued").wait_for()
         live.get_by_text("Publishing weights of minilm").wait_for()
-        report.line(subjects[0], "Layer 2 of 3")
-        live.get_by_text("Layer 2 of 3").wait_for()
+        for number in range(1, 60):
+            report.line(subjects[0], f"Layer {number} of 60")
+        log = live.locator("pre.log")
+        log.get_by_text("Layer 59 of 60").wait_for()
+        # It stays at its end, until one reads further up.
+        place = "log => [log.scrollTop, log.scrollHeight - log.clientHeight - log.scrollTop]"
+        top, below = log.evaluate(place)
+        assert top > 0
+        assert below < 2
+        log.evaluate("log => { log.scrollTop = 40 }")
+        report.line(subjects[0], "Layer 60 of 60")
+        log.get_by_text("Layer 60 of 60").wait_for()
+        assert log.evaluate("log => log.scrollTop") == 40
     live.get_by_text("Nothing is built at the moment").wait_for()
     assert list((state / LIVE_FOLDER).iterdir()) == []
 

@@ -277,6 +277,16 @@ def test_a_command_is_copied(served: Server, visit: OpenPage) -> None:
     assert copied == "registry-tool demote minilm/1.1.0/none"
 
 
+def test_a_command_is_copied_without_https(served: Server, visit: OpenPage) -> None:
+    page = visit(served, "/deployments/production/search", permissions=["clipboard-read"])
+    page.evaluate("Object.defineProperty(navigator.clipboard, 'writeText', {value: undefined})")
+    command = page.locator(".command").filter(has_text="registry-tool rollback")
+    command.get_by_role("button", name="Copy command").click()
+    command.get_by_text("Copied").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == "registry-tool rollback production/search --to minilm/1.0.0/none"
+
+
 def test_the_edit_link_leads_to_the_forge(served: Server, visit: OpenPage) -> None:
     page = visit(served, "/deployments/production/search")
     link: Any = page.get_by_role("link", name="Edit the manifest").get_attribute("href")

@@ -24,15 +24,25 @@
     try {
       await navigator.clipboard.writeText(text);
     } catch {
-      // Without HTTPS there is no clipboard: mark the text, for the visitor to copy.
-      const shown = button.parentElement.querySelector("code");
-      if (shown) getSelection().selectAllChildren(shown);
-      return;
+      // Without HTTPS there is no clipboard.
+      if (!copyFromField(text)) return;
+      button.focus();
     }
     const label = button.textContent;
     button.dataset.done = "";
     button.textContent = "Copied";
     setTimeout(() => { delete button.dataset.done; button.textContent = label; }, 1500);
+  }
+
+  function copyFromField(text) {
+    const field = document.createElement("textarea");
+    field.className = "visually-hidden";
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    const done = document.execCommand("copy");
+    field.remove();
+    return done;
   }
 
   // --- times ---
@@ -90,9 +100,18 @@
     addEventListener("pageshow", (event) => { if (event.persisted) follow(); });
   }
 
-  // --- logs that grow stay at their end ---
+  // --- logs that grow stay at their end, unless the visitor reads further up ---
+  const reading = new Map();
+  function notePlaces() {
+    for (const log of document.querySelectorAll("[data-follow]")) {
+      const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 8;
+      if (atEnd) reading.delete(log.id); else reading.set(log.id, log.scrollTop);
+    }
+  }
   function showEnds(within) {
-    for (const log of within.querySelectorAll("[data-follow]")) log.scrollTop = log.scrollHeight;
+    for (const log of within.querySelectorAll("[data-follow]")) {
+      log.scrollTop = reading.get(log.id) ?? log.scrollHeight;
+    }
   }
 
   function fresh(within) {
@@ -113,6 +132,7 @@
     if (search) { event.preventDefault(); search.focus(); search.select(); }
   });
   systemDark.addEventListener("change", nameThemeButton);
+  document.addEventListener("htmx:beforeSwap", notePlaces);
   document.addEventListener("htmx:afterSettle", () => { nameThemeButton(); fresh(document); });
   nameThemeButton();
   fresh(document);
