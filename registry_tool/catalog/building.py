@@ -50,7 +50,7 @@ def _fill(connection: sqlite3.Connection, inputs: CatalogInputs) -> None:
     writer.put_manifests(inputs.manifests)
     for statement in create_indexes(late=False).splitlines():
         connection.execute(statement)
-    derive(Context(connection, terms), dirty)
+    derive(Context(connection, terms, inputs.keys), dirty)
     terms.flush()
     tip = inputs.tip or Tip(inputs.pair.manifests)
     write_meta(connection, Meta(inputs.pair, tip, inputs.committed_at, new_state()))
@@ -91,7 +91,7 @@ def _change(connection: sqlite3.Connection, delta: CatalogDelta) -> None:
     writer.put_commits(delta.commits)
     writer.change_manifests(delta.manifests)
     writer.change_records(delta.records)
-    context = Context(connection, terms)
+    context = Context(connection, terms, delta.keys)
     if context.store != store:
         dirty.mark_everything()
     derive(context, dirty)

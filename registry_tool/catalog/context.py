@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from registry_tool.catalog.inputs import DeploymentKeys, no_keys
 from registry_tool.catalog.rows import Fact, Value
 from registry_tool.catalog.schema import TABLES
 from registry_tool.catalog.terms import Terms
@@ -18,8 +19,11 @@ from registry_tool.catalog.tracing import Traced, Tracer
 class Context:
     """One run of derivations on one connection."""
 
-    def __init__(self, connection: sqlite3.Connection, terms: Terms) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, terms: Terms, keys: DeploymentKeys = no_keys
+    ) -> None:
         self.connection = connection
+        self.keys = keys
         self.terms = terms
         self.tracer = Tracer(connection)
         found = self.row("SELECT store FROM registry")

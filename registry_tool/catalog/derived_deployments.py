@@ -10,13 +10,14 @@ from registry_tool.catalog.json_text import dumps, members
 from registry_tool.catalog.ordering import version_order
 from registry_tool.catalog.rows import Fact, Value, present, release_facts
 from registry_tool.catalog.tracing import Traced
+from registry_tool.catalog.tracked_releases import wanted_release
 from registry_tool.domain.records import DeploymentResult
 from registry_tool.domain.subjects import ReleaseId
-from registry_tool.domain.versions import satisfies
 
 _RUNS = (DeploymentResult.SUCCEEDED.value, DeploymentResult.DELEGATED.value)
 _REMOVED = DeploymentResult.REMOVED.value
-_FAILED = (DeploymentResult.FAILED.value, DeploymentResult.ROLLED_BACK.value)
+_FAILURE = DeploymentResult.FAILED.value
+_FAILED = (_FAILURE, DeploymentResult.ROLLED_BACK.value)
 _NOWHERE = Traced(None, None, None, None)
 
 
@@ -25,14 +26,16 @@ class _Record(NamedTuple):
 
     key: str
     release: str
+    deployment_key: str
     result: str
     body: str
 
 
-def derive_deployment(context: Context, key: str) -> set[str]:
+def derive_deployment(context: Context, key: str, wanted_key: str | None) -> set[str]:
     """Derive one deployment; its row ends when it is neither declared nor running.
 
-    Returns the releases that show it, before or now.
+    `wanted_key` is the deployment key that it should run with, if that is known. Returns the releases that show it,
+    before or now.
     """
     mentioned = set(_mentioned(context, key))
     records = _records(context, key)
@@ -41,7 +44,7 @@ def derive_deployment(context: Context, key: str) -> set[str]:
     if not declared:
         _derive_orphan(context, key, latest)
     if declared or (latest is not None and latest.result != _REMOVED):
-        _derive(context, key, records)
+        _derive(context, key, records, wanted_key)
     mentioned.update(_mentioned(context, key))
     return {release for release in mentioned if release}
 
@@ -55,7 +58,7 @@ def _records(context: Context, key: str) -> list[_Record]:
     """The latest record and those before it as far as what runs; newest first."""
     found = []
     query = (
-        "SELECT key, release, result, body FROM deployment_records"
+        "SELECT key, release, deployment_key, result, body FROM deployment_records"
         " WHERE deployment = ? ORDER BY sequence DESC"
     )
     for row in context.connection.execute(query, (key,)):
@@ -105,18 +108,18 @@ def _write_orphan(context: Context, key: str, latest: _Record) -> None:
     )
 
 
-def _derive(context: Context, key: str, records: list[_Record]) -> None:
+def _derive(context: Context, key: str, records: list[_Record], wanted_key: str | None) -> None:
     row = context.row(
-        "SELECT id, terms, path, facts, environment, model, version, quantization, track, suspend"
-        " FROM deployments WHERE key = ?",
-        key,
+        "SELECT id, terms, path, facts, environment, suspend FROM deployments WHERE key = ?", key
     )
-    item_id, terms, path, facts, environment, model, version, quantization, track, suspend = row
+    item_id, terms, path, facts, environment, suspend = row
     latest = records[0] if records else None
     running = next((record for record in records if record.result in _RUNS), None)
-    wanted = _wanted(context, model, version, quantization, track) if path else None
+    wanted = wanted_release(context, key)
     stage = context.row("SELECT stage FROM releases WHERE key = ?", wanted) if wanted else None
-    state = _state(bool(path), bool(suspend), wanted if stage else None, latest, running)
+    state = _why_not(bool(path), bool(suspend), stage is not None) or _progress(
+        latest, running, wanted, wanted_key
+    )
     latest_body = json.loads(latest.body) if latest else None
     gates = context.row(
         "SELECT gates, target, target_type FROM environments WHERE key = ?", environment
@@ -175,40 +178,32 @@ def _since(context: Context, latest: _Record | None) -> float | None:
     return float(found[0])
 
 
-def _wanted(
-    context: Context, model: str, version: str | None, quantization: str, track: str | None
-) -> str | None:
-    """The release that a manifest names, or the best that it tracks now."""
-    if version is not None:
-        return f"{model}/{version}/{quantization}"
-    wish = json.loads(track or "{}")
-    candidates = context.connection.execute(
-        "SELECT version FROM releases WHERE model = ? AND quantization = ? AND stage = ? AND yanked = 0"
-        " ORDER BY version_order DESC",
-        (model, quantization, wish["stage"]),
-    )
-    for (candidate,) in candidates:
-        if satisfies(candidate, wish["version"]):
-            return f"{model}/{candidate}/{quantization}"
-    return None
-
-
-def _state(
-    declared: bool,
-    suspended: bool,
-    wanted: str | None,
-    latest: _Record | None,
-    running: _Record | None,
-) -> str:
+def _why_not(declared: bool, suspended: bool, resolved: bool) -> str | None:
+    """Why there is nothing to do."""
     if not declared:
         return "orphaned"
     if suspended:
         return "suspended"
-    if wanted is None:
-        return "unresolved"
-    if latest is not None and latest.result in _FAILED and latest.release == wanted:
+    return None if resolved else "unresolved"
+
+
+def _progress(
+    latest: _Record | None, running: _Record | None, wanted: str | None, wanted_key: str | None
+) -> str:
+    """How far what is wanted is done, as the planner sees it; where the key is not known, by the release alone."""
+
+    def is_wanted(record: _Record | None) -> bool:
+        if record is None:
+            return False
+        return (
+            record.release == wanted if wanted_key is None else record.deployment_key == wanted_key
+        )
+
+    if latest is not None and latest.result in _FAILED and is_wanted(latest):
         return latest.result
-    return "deployed" if running is not None and running.release == wanted else "pending"
+    # After a failure of something else what ran before has to be put in place again.
+    settled = latest is not None and latest.result != _FAILURE
+    return "deployed" if is_wanted(running) and (settled or wanted_key is None) else "pending"
 
 
 def _recorded(record: Any) -> dict[str, Any] | None:

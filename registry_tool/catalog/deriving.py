@@ -22,6 +22,7 @@ from registry_tool.catalog.derived_releases import (
 from registry_tool.catalog.dirty import Dirty
 from registry_tool.catalog.release_sources import release_sources
 from registry_tool.catalog.schema import TABLES
+from registry_tool.catalog.wanted_keys import wanted_keys
 
 _AT_ONCE = 500
 """Releases that are looked up together."""
@@ -37,8 +38,10 @@ def derive(context: Context, dirty: Dirty) -> None:
     """Bring all derived columns and filter values up to date."""
     if dirty.registry:
         _derive_registry(context)
-    for deployment in _deployments(context, dirty):
-        for release in derive_deployment(context, deployment):
+    deployments = list(_deployments(context, dirty))
+    keys = wanted_keys(context, deployments)
+    for deployment in deployments:
+        for release in derive_deployment(context, deployment, keys.get(deployment)):
             dirty.mark_release(release)
     _derive_releases(context, dirty)
     for model in dirty.keys("models"):

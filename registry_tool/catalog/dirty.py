@@ -40,6 +40,15 @@ class Dirty:
                 self._mark_around_release(key)
             case "models":
                 self.retagged.add(key)
+                # A template may show anything of a model.
+                self._mark("deployments", "SELECT key FROM deployments WHERE model = ?", key)
+            case "templates":
+                self._mark(
+                    "deployments",
+                    "SELECT deployments.key FROM releases JOIN deployments"
+                    " ON deployments.wanted = releases.key WHERE releases.template = ?",
+                    key,
+                )
             case "environments":
                 self._mark("deployments", "SELECT key FROM deployments WHERE environment = ?", key)
             case "deployments":
@@ -50,6 +59,18 @@ class Dirty:
         if not self.everything:
             self._keys["releases"].add(key)
             self._keys["models"].add(key.partition("/")[0])
+
+    def mark_lock(self, release: str) -> None:
+        """The lock of a release is changed."""
+        if not self.everything:
+            self.mark_release(release)
+            self._mark("deployments", "SELECT key FROM deployments WHERE wanted = ?", release)
+
+    def mark_registry(self) -> None:
+        """The settings are changed, and with them the keys of all deployments."""
+        self.registry = True
+        if not self.everything:
+            self._mark("deployments", "SELECT key FROM deployments WHERE path IS NOT NULL")
 
     def mark_record(self, kind: str, columns: Mapping[str, Value]) -> None:
         """A record is new or gone."""

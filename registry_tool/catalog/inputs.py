@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -130,6 +130,34 @@ class Tip:
     """Why it was not; empty when it is what the pair shows."""
 
 
+class Blob(NamedTuple):
+    """A file of the revision."""
+
+    path: str
+    oid: str
+    executable: bool = False
+
+
+class KeyQuestion(NamedTuple):
+    """Which key a deployment should run with."""
+
+    deployment: str
+    """Its id, ``<environment>/<name>``."""
+    release: str
+    """The id of the release that it means now."""
+    files: tuple[Blob, ...]
+    """All that decides: Registry, environment, deployment, model, release, lock, and the template with its folder."""
+
+
+DeploymentKeys = Callable[[Sequence[KeyQuestion]], Mapping[str, str]]
+"""Keys by deployment; those that cannot be told are left out."""
+
+
+def no_keys(_: Sequence[KeyQuestion]) -> Mapping[str, str]:
+    """Tell none."""
+    return {}
+
+
 @dataclass(frozen=True)
 class CatalogInputs:
     """A whole revision. Everything is read once: steps and commits from the oldest on, files in any order."""
@@ -143,6 +171,7 @@ class CatalogInputs:
     committed_at: datetime | None = None
     """Of the manifests' commit."""
     tip: Tip | None = None
+    keys: DeploymentKeys = no_keys
 
 
 @dataclass(frozen=True)
@@ -163,6 +192,7 @@ class CatalogDelta:
     committed_at: datetime | None = None
     """Of the manifests' commit."""
     tip: Tip | None = None
+    keys: DeploymentKeys = no_keys
 
 
 Progress = Callable[[str, int], None]

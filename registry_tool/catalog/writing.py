@@ -57,11 +57,11 @@ class Writer:
         """Remove what is no item of its own: a lock, the Registry, an invalid file."""
         lock = self._connection.execute("SELECT key FROM locks WHERE path = ?", (path,)).fetchone()
         if lock is not None:
-            self.dirty.mark_release(lock[0])
+            self.dirty.mark_lock(lock[0])
             self._remove_artifacts(lock[0])
             self._connection.execute("DELETE FROM locks WHERE path = ?", (path,))
         if self._connection.execute("DELETE FROM registry WHERE path = ?", (path,)).rowcount:
-            self.dirty.registry = True
+            self.dirty.mark_registry()
         self._connection.execute("DELETE FROM invalid WHERE path = ?", (path,))
 
     def _put(
@@ -81,7 +81,7 @@ class Writer:
                     self._insert("locks", row.columns)
                     for artifact in row.artifacts:
                         self._put_item(artifact, None)
-                    self.dirty.mark_release(file.name)
+                    self.dirty.mark_lock(file.name)
                 case RegistryRow():
                     self._put_registry(row)
         except sqlite3.IntegrityError as problem:
@@ -91,7 +91,7 @@ class Writer:
         if self._connection.execute("SELECT 1 FROM registry").fetchone():
             raise IdentityClash(f"{row.columns['path']} is a second Registry")
         self._insert("registry", row.columns)
-        self.dirty.registry = True
+        self.dirty.mark_registry()
 
     def _put_item(self, row: ItemRow, known: int | None) -> int:
         table = TABLES[row.kind]

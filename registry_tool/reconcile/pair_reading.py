@@ -20,6 +20,7 @@ from registry_tool.catalog.inputs import (
 from registry_tool.domain.kinds import TEMPLATES_FOLDER
 from registry_tool.domain.revisions import Revision
 from registry_tool.manifests.source import Cache, EntryLike
+from registry_tool.reconcile.deployment_keys import DeploymentKeys
 from registry_tool.reconcile.lineage import lineage, plain
 from registry_tool.reconcile.manifest_files import (
     REGISTRY_PATH,
@@ -59,6 +60,7 @@ class PairReader:
         self._catalogs = catalogs
         self._cache = cache
         self._jobs = jobs
+        self._keys = DeploymentKeys(repository, cache)
 
     def inputs(self, pair: CatalogPair, accepted: Accepted) -> CatalogInputs:
         """Everything; read while it is used, which raises Doubtful."""
@@ -77,6 +79,7 @@ class PairReader:
             commits=lineage(read_changelog(repository, pair.manifests), steps, 0),
             committed_at=accepted.committed_at,
             tip=accepted.tip,
+            keys=self._keys,
         )
 
     def delta(self, before: CatalogPair, after: CatalogPair, accepted: Accepted) -> CatalogDelta:
@@ -92,6 +95,7 @@ class PairReader:
             commits=commits,
             committed_at=accepted.committed_at,
             tip=accepted.tip,
+            keys=self._keys,
         )
 
     def _lineage(

@@ -14,8 +14,15 @@ from typing import Any
 
 from registries import ENVIRONMENT, MODEL, REGISTRY, RegistryFolder
 
+from registry_tool.builders.templates import TemplateProblem
 from registry_tool.domain.kinds import RECORD_KINDS
+from registry_tool.domain.subjects import DeploymentId
+from registry_tool.errors import UsageProblem
+from registry_tool.manifests.loading import load
 from registry_tool.manifests.writing import to_yaml
+from registry_tool.planning.keys import Keys
+from registry_tool.planning.tracking import Tracks
+from registry_tool.repository.repository import Repository
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _SHA = "0123456789abcdef" * 4
@@ -55,6 +62,25 @@ spec:
   sha256: {sha}
 """
 _DOUBLE = MODEL.format(model="minilm", storage="/srv")
+
+
+def key_at_head(
+    folder: RegistryFolder, environment: str, name: str
+) -> tuple[dict[str, str], str] | None:
+    """The release that a deployment means at the newest commit, and the key that a planner gives it."""
+    with Repository.open(folder.path) as repository:
+        desired = load(repository.snapshot(folder.git("rev-parse", "HEAD"))).desired
+        deployment = DeploymentId(environment, name)
+        if desired is None or deployment not in desired.deployments:
+            return None
+        release = Tracks(desired.releases).release_of(desired.deployments[deployment].manifest)
+        keys = Keys(desired)
+        try:
+            build = keys.build(release).value if release else ""
+            key = keys.deployment(deployment, release, build).value if release else ""
+        except (KeyError, TemplateProblem, UsageProblem):
+            return None
+    return (release._asdict(), key) if release else None
 
 
 class History:
@@ -184,6 +210,7 @@ class History:
             what=self._one(exact, exact, tracking),
             suspend=self._one("false", "false", "true"),
         )
+        text += self._one("", "", "  replicas: 2\n")
         self.folder.write(f"manifests/deployments/{environment}/{name}.yaml", text)
 
     def _api_key(self) -> None:
@@ -277,6 +304,11 @@ class History:
         makers = (self._build, self._build, self._deployed, self._request)
         return self._add_records(*self.random.choices(makers, k=self.random.randint(1, 3)))
 
+    def add_record(self, path: str, kind: str, spec: dict[str, Any]) -> None:
+        """One commit with one record."""
+        tree = self._record_tree() | {path: self._blob(self._yaml(kind, spec))}
+        self._write_records("".join(f"100644 {oid} 0\t{at}\n" for at, oid in sorted(tree.items())))
+
     def _add_records(self, *makers: Callable[[], tuple[str, bytes]]) -> str:
         tree = self._record_tree()
         for make in makers:
@@ -359,13 +391,15 @@ class History:
     def _deployed(self) -> tuple[str, bytes]:
         environment, name = self._one("staging", "production"), self._one("search", "chat")
         result = self._one("succeeded", "delegated", "failed", "rolled_back", "removed")
+        known = key_at_head(self.folder, environment, name) if self.random.random() < 0.7 else None
+        release, key = known or (self._names(), _SHA)
         spec = {
             "environment": environment,
             "name": name,
-            "key": _SHA,
+            "key": key,
             "key_parts": {"spec": _SHA},
             "revision": "main@sha1:" + "0" * 40,
-            "release": self._names(),
+            "release": release,
             "target": {"type": "compose"},
             "result": result,
             "timings": self._timings(),
