@@ -1,4 +1,4 @@
-"""What a process keeps of catalogs between requests: sets of items and orders, never contents."""
+"""What a process keeps of catalogs between requests: sets of items, orders and sums, never contents."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from collections.abc import Callable, Hashable
 from functools import cached_property
 from typing import Generic, TypeVar
 
+from registry_tool.catalog.answers import StorageTotals
 from registry_tool.catalog.field_index import FieldIndex
 
 _SETS = 16 << 20
 _ORDERS = 24 << 20
 _FIELDS = 48 << 20
 """Bytes of all catalogs that a process reads together."""
+_TOTALS = 16
+"""Catalogs whose sums are kept."""
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -77,6 +80,7 @@ class Shared:
         self.sets: Kept[Hashable, int] = Kept(_SETS, lambda bits: bits.bit_length() // 8 + 100)
         self.orders: Kept[Hashable, Order] = Kept(_ORDERS, lambda order: order.size)
         self.fields: Kept[Hashable, FieldIndex] = Kept(_FIELDS, lambda field: field.size)
+        self.totals: Kept[Hashable, StorageTotals] = Kept(_TOTALS, lambda _: 1)
 
 
 class Memory:
@@ -97,3 +101,7 @@ class Memory:
     def field(self, key: Hashable, make: Callable[[], FieldIndex]) -> FieldIndex:
         """All values of a field of a kind."""
         return self._shared.fields.get((self._owner, key), make)
+
+    def totals(self, make: Callable[[], StorageTotals]) -> StorageTotals:
+        """What all models occupy together: a look at every file and layer."""
+        return self._shared.totals.get(self._owner, make)

@@ -189,7 +189,7 @@ class Catalog:
     @_answer
     def storage_totals(self) -> StorageTotals:
         """What all models occupy together."""
-        return statistics.storage_totals(self._connection)
+        return self._memory.totals(lambda: statistics.storage_totals(self._connection))
 
     @_answer
     def timeline(self, *, since: datetime | None = None, limit: int = 500) -> list[DeploymentEvent]:

@@ -7,13 +7,32 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 log = logging.getLogger(__name__)
 
-_LOOKS = {"opened", "closed_no_write"}
+_CHANGES: list[type[FileSystemEvent]] = [
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileDeletedEvent,
+    FileClosedEvent,
+    DirCreatedEvent,
+    DirMovedEvent,
+]
+"""The kernel is asked for nothing else: every request that reads a ref would be an event, too."""
 _FILES = {"HEAD", "packed-refs"}
 _FOLDERS = ("refs", "reftable")
 
@@ -33,10 +52,11 @@ class RefWatcher(FileSystemEventHandler):
         observer = Observer()
         try:
             for place in self._places:
-                observer.schedule(self, str(place), recursive=False)
+                observer.schedule(self, str(place), recursive=False, event_filter=_CHANGES)
             for name in _FOLDERS:
                 if (self._common_dir / name).is_dir():
-                    observer.schedule(self, str(self._common_dir / name), recursive=True)
+                    folder = str(self._common_dir / name)
+                    observer.schedule(self, folder, recursive=True, event_filter=_CHANGES)
             observer.start()
         except OSError as problem:
             log.warning("cannot watch %s, polling only: %s", self._common_dir, problem.strerror)
@@ -52,7 +72,7 @@ class RefWatcher(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Pass on what concerns refs."""
-        if event.event_type in _LOOKS or event.is_directory:
+        if event.is_directory:
             return
         paths = (os.fsdecode(event.src_path), os.fsdecode(event.dest_path))
         if any(path and self._is_ref(Path(path)) for path in paths):

@@ -32,12 +32,15 @@ from registry_tool.reconcile.manifest_files import (
 )
 from registry_tool.reconcile.pair_reading import Accepted, PairReader
 from registry_tool.repository.changelog import first_parents
+from registry_tool.repository.ref_files import RefFiles, RefState
 from registry_tool.repository.repository import Repository
 
 _log = logging.getLogger(__name__)
 _PAIR_KEY = re.compile(r"(?P<manifests>[0-9a-f]{40,64})-(?P<records>[0-9a-f]{40,64}|none)")
 _MOST_PARENTS = 1000
 """How far the newest acceptable revision is looked for."""
+_MOST_NAMES = 1000
+"""How many names of revisions are remembered."""
 
 
 class CatalogUpdater:
@@ -64,6 +67,8 @@ class CatalogUpdater:
         self._branch = branch
         self._records_ref = records_ref
         self._reader = PairReader(repository, catalogs, cache, jobs)
+        self._refs = RefFiles(repository)
+        self._named: dict[str, tuple[tuple[RefState, ...], CatalogPair]] = {}
 
     # --- the served branch ---
 
@@ -72,6 +77,8 @@ class CatalogUpdater:
 
         Cheap when nothing has changed. Raises RepositoryProblem, and InvalidManifests when no revision is acceptable.
         """
+        # Settings and branches of remotes count as well, and are looked at as often as this is called.
+        self._named = {}
         wanted = self._wanted()
         if wanted is None:
             return None
@@ -145,6 +152,31 @@ class CatalogUpdater:
         Raises RepositoryProblem (RT602) when there is no such revision, InvalidManifests when nothing of it can be
         shown.
         """
+        known = self.known(revision)
+        if known is not None and self._catalogs.has(known):
+            return known
+        named, state = self._named, self._state(revision)
+        pair = self._have(revision)
+        if state is not None and state == self._state(revision):
+            if len(named) >= _MOST_NAMES:
+                named.clear()
+            named[revision] = (state, pair)
+        return pair
+
+    def known(self, revision: str) -> CatalogPair | None:
+        """What `at` gave for a name, as long as no ref has moved; None when that is not known at once."""
+        found = self._named.get(revision)
+        if found is None:
+            return None
+        state, pair = found
+        return pair if state == self._state(revision) else None
+
+    def _state(self, revision: str) -> tuple[RefState, ...] | None:
+        names = (revision, self._branch or "HEAD", RECORDS_BRANCH)
+        states = tuple(state for name in names if (state := self._refs.state(name)) is not None)
+        return states if len(states) == len(names) else None
+
+    def _have(self, revision: str) -> CatalogPair:
         asked, records = self._asked(revision)
         current = self._catalogs.current()
         if current is not None and (asked.oid, records) == (current.manifests, current.records):

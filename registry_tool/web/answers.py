@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from registry_tool.web.paths import route_template
-from registry_tool.web.response_cache import Key, Stored
+from registry_tool.web.response_cache import Key, Stored, accepts_gzip, asked_revision
 from registry_tool.web.serving import View
 
 JSON = "application/json"
@@ -37,8 +37,9 @@ def answer(
 ) -> CatalogAnswer:
     """A response that follows from the view, the path and the query alone.
 
-    With `remember` it is given again without asking until another revision is served, to everybody
-    who may read: leave that off where it depends on anything else, such as a cookie.
+    With `remember` it is given again without asking for as long as the address means the same
+    revision, to everybody who may read: leave that off where it depends on anything else, such as a
+    cookie.
     """
     etag = view.etag
     closed = view.settings.require_api_key
@@ -50,7 +51,12 @@ def answer(
         (b"vary", b"Accept-Encoding"),
     )
     content = body.encode() if isinstance(body, str) else body
-    stored = Stored.of(etag, headers, content, route_template(request.scope))
-    if remember and view.is_fixed:
-        view.tip.responses.put(Key(request.scope["path"], request.scope["query_string"]), stored)
+    stored = Stored(etag, headers, content, route_template(request.scope))
+    if accepts_gzip(request.scope):
+        # Here is a thread that may take its time.
+        stored.compress()
+    query = request.scope["query_string"]
+    # Who asks again is found by what the query says, not by what a route makes of it.
+    if remember and view.is_fixed and asked_revision(query) == view.at:
+        view.tip.responses.put(Key(request.scope["path"], query, etag), stored)
     return CatalogAnswer(stored)

@@ -27,6 +27,9 @@ class Updater(Protocol):
     def at(self, revision: str) -> CatalogPair:
         """The catalog of any revision. Raises RepositoryProblem (RT602) when there is none."""
 
+    def known(self, revision: str) -> CatalogPair | None:
+        """What `at` gave, while it would give the same; None where that takes more than a look."""
+
 
 class Watcher(Protocol):
     """Notices that Git changed. What it misses is found by the next poll."""

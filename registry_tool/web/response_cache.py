@@ -1,13 +1,14 @@
-"""Finished responses of the tip, given again without asking the catalog: the page that everybody opens."""
+"""Finished responses, given again without asking the catalog: the page that everybody opens."""
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -25,29 +26,31 @@ RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 
 class Key(NamedTuple):
-    """What a response answers."""
+    """What a response answers, and of which revision."""
 
     path: str
     query: bytes
+    etag: str
 
 
-@dataclass(frozen=True, slots=True)
 class Stored:
     """A response in its forms."""
 
-    etag: str
-    headers: RawHeaders
-    """All but those of the length and the encoding."""
-    body: bytes
-    compressed: bytes | None
-    route: str
-    """The template of the route that made it."""
+    __slots__ = ("_compressed", "body", "etag", "headers", "route")
 
-    @classmethod
-    def of(cls, etag: str, headers: RawHeaders, body: bytes, route: str) -> Stored:
-        """With the compressed form, where that pays."""
-        packed = gzip.compress(body, 5, mtime=0) if len(body) >= _WORTH_COMPRESSING else None
-        return cls(etag, headers, body, packed, route)
+    def __init__(self, etag: str, headers: RawHeaders, body: bytes, route: str) -> None:
+        """`headers` are all but those of the length and the encoding, `route` the template of the route."""
+        self.etag = etag
+        self.headers = headers
+        self.body = body
+        self.route = route
+        self._compressed: bytes | None = None
+
+    def compress(self) -> bytes:
+        """The compressed body, made when it is first wanted."""
+        if self._compressed is None:
+            self._compressed = gzip.compress(self.body, 5, mtime=0)
+        return self._compressed
 
     async def send(self, scope: Scope, send: Send) -> None:
         """Answer a GET request: 200, or 304 when the client has it."""
@@ -59,8 +62,10 @@ class Stored:
             return
         body = self.body
         encoding: RawHeaders = ()
-        if compress and self.compressed is not None:
-            body, encoding = self.compressed, ((b"content-encoding", b"gzip"),)
+        if compress and len(body) >= _WORTH_COMPRESSING:
+            compressed = self._compressed
+            body = await asyncio.to_thread(self.compress) if compressed is None else compressed
+            encoding = ((b"content-encoding", b"gzip"),)
         headers = [*self.headers, *encoding, (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -85,6 +90,20 @@ def _accepts_gzip(header: bytes) -> bool:
             quality = parameters.replace(" ", "").removeprefix("q=")
             return quality.strip("0.") != "" or quality == ""
     return False
+
+
+def accepts_gzip(scope: Scope) -> bool:
+    """Whether the client takes compressed bodies."""
+    return _asked(scope)[1]
+
+
+@lru_cache(maxsize=1024)
+def asked_revision(query: bytes) -> str | None:
+    """The revision that ``at`` names, as routes read it."""
+    if b"at=" not in query:
+        return None
+    fields = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    return next((value for name, value in reversed(fields) if name == "at"), None)
 
 
 class ResponseCache:
@@ -117,11 +136,12 @@ class ResponseCache:
 
 def _size(key: Key, response: Stored) -> int:
     overhead = 1024
-    return overhead + len(key.query) + len(response.body) + len(response.compressed or b"")
+    # The compressed form may come later; a quarter is more than it takes.
+    return overhead + len(key.query) + len(response.body) * 5 // 4
 
 
 class CachedResponses:
-    """ASGI middleware: answers GET requests that were answered at this tip before."""
+    """ASGI middleware: answers GET requests that were answered before and would be answered alike."""
 
     def __init__(self, app: ASGIApp, serving: Callable[[], Serving]) -> None:
         self.app = app
@@ -129,10 +149,17 @@ class CachedResponses:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "GET":
-            tip = self.serving().tip
-            stored = tip and tip.responses.get(Key(scope["path"], scope["query_string"]))
+            stored = self._stored(scope)
             if stored:
                 scope["registry_tool.route"] = stored.route
                 await stored.send(scope, send)
                 return
         await self.app(scope, receive, send)
+
+    def _stored(self, scope: Scope) -> Stored | None:
+        serving, query = self.serving(), scope["query_string"]
+        tip = serving.tip
+        if tip is None:
+            return None
+        etag = serving.etag_at(tip, asked_revision(query))
+        return tip.responses.get(Key(scope["path"], query, etag)) if etag else None

@@ -45,9 +45,11 @@ class Tip:
     registry: RegistrySpec
     """Its settings, which are in force whatever revision is looked at."""
     keys: Keys
+    etag: str
+    """Of what follows from the pair, and from the reason why a newer one is not shown."""
     responses: ResponseCache = field(default_factory=ResponseCache)
     resolved: dict[str, CatalogPair] = field(default_factory=dict)
-    """Pairs of commits that were named by their whole oid; of other names Git has to be asked."""
+    """Pairs of commits that were named by their whole oid; other names may come to mean others."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,15 @@ class View:
 
     @property
     def is_fixed(self) -> bool:
-        """Whether the same address shows the same until another tip is served."""
-        return self.is_tip or (self.at is not None and _names_commit(self.at))
+        """Whether what is shown is what the address means to this process."""
+        return self.is_tip or self.at is not None
 
     @property
     def etag(self) -> str:
         """Of what follows from the revision, and from the reason why a newer one is not shown."""
-        newest = self.tip.newest if self.is_tip else self.pair.manifests
-        return pair_etag(self.pair, newest, self.version)
+        if self.is_tip:
+            return self.tip.etag
+        return pair_etag(self.pair, self.pair.manifests, self.version)
 
 
 class Health(TypedDict):
@@ -163,7 +166,8 @@ class Serving:
             return False
         with self.context.catalogs.open() as catalog:
             about = catalog.about()
-            self._tip = Tip(about.pair, about.tip, catalog.registry(), Keys(self._key))
+            etag = pair_etag(about.pair, about.tip, self.context.version)
+            self._tip = Tip(about.pair, about.tip, catalog.registry(), Keys(self._key), etag)
         log.info("serving %s", self._tip.pair.revision)
         return True
 
@@ -236,6 +240,13 @@ class Serving:
                 self.context.updater.refresh()
                 catalog = stack.enter_context(self._catalog(at))
             yield View(catalog, tip, self.context.version, at)
+
+    def etag_at(self, tip: Tip, at: str | None) -> str | None:
+        """The entity tag of what would be shown; None where that takes more than a look."""
+        if at is None:
+            return tip.etag
+        pair = tip.resolved.get(at) or self.context.updater.known(at)
+        return pair_etag(pair, pair.manifests, self.context.version) if pair else None
 
     def _catalog(self, at: str | None) -> AbstractContextManager[Catalog]:
         return self.context.catalogs.open(self._pair_at(at) if at is not None else None)
