@@ -12,6 +12,7 @@ from registries import RegistryFolder, add_minilm, empty_repository
 pytest_plugins = (
     "services.engine",
     "services.docker_registry",
+    "services.engine_relay",
     "services.image_trees",
     "services.object_storage",
     "services.onnx_release",

@@ -16,6 +16,7 @@ from registry_tool.builders.engine_connection import (
     DEFAULT_ADDRESS,
     connect,
     engine_settings,
+    knock,
     translated,
 )
 from registry_tool.errors import EngineProblem
@@ -77,6 +78,9 @@ class Engine:
                 settings = engine_settings()
                 self._address = settings.get("base_url") or DEFAULT_ADDRESS
                 self._api = connect(self._timeout, settings, self._address)
+            else:
+                # It may have gone away since.
+                knock(self._address)
             return self._api
 
     def close(self) -> None:

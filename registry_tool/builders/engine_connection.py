@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
 import tarfile
@@ -17,6 +18,7 @@ _HOW_TO_REACH = (
     " recipe need none"
 )
 _FULL = "no space left on device"
+_BROKEN_OFF = (ConnectionResetError, BrokenPipeError, http.client.IncompleteRead)
 
 
 @contextmanager
@@ -53,6 +55,7 @@ def _raise_answer(doing: str, words: str, problem: Exception, server_error: bool
 
 
 def _unreachable(doing: str, problem: BaseException, address: str) -> EngineProblem:
+    address = address or os.environ.get("DOCKER_HOST", "")
     at = f" at {address}" if address else ""
     causes = list(_causes(problem))
     if any(isinstance(cause, FileNotFoundError) for cause in causes):
@@ -62,6 +65,13 @@ def _unreachable(doing: str, problem: BaseException, address: str) -> EngineProb
             f"this user may not use the container engine{at}",
             help="add the user to the group docker, or name another engine with DOCKER_HOST",
             code="RT611",
+        )
+    if any(isinstance(cause, _BROKEN_OFF) for cause in causes):
+        return EngineProblem(
+            f"the connection to the container engine{at} broke off while {doing}",
+            help="see whether it was stopped, and why: journalctl -u docker",
+            code="RT611",
+            transient=True,
         )
     return EngineProblem(
         f"the container engine{at} did not answer while {doing}: {problem}",
@@ -83,16 +93,20 @@ def _causes(problem: BaseException) -> Iterator[BaseException]:
             waiting += [cause.__cause__, cause.__context__, *cause.args]
 
 
+def knock(address: str) -> None:
+    """Raise EngineProblem at a socket that nobody listens on; the SDK would leave its own end of it open."""
+    scheme, _, path = address.partition("://")
+    if scheme in {"unix", "http+unix"}:
+        with translated("connecting", address), socket.socket(socket.AF_UNIX) as probe:
+            probe.connect("/" + path.lstrip("/"))
+
+
 def connect(timeout: float, settings: Mapping[str, Any], address: str) -> Any:
     """The SDK's `APIClient` for an engine that answers."""
     import docker
 
+    knock(address)
     with translated("connecting", address):
-        scheme, _, path = address.partition("://")
-        if scheme in {"unix", "http+unix"}:
-            # The SDK would leave a socket open that does not connect.
-            with socket.socket(socket.AF_UNIX) as probe:
-                probe.connect("/" + path.lstrip("/"))
         return docker.APIClient(timeout=round(timeout), use_ssh_client=True, **settings)
 
 

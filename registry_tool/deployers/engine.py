@@ -6,6 +6,7 @@ fails is an EngineProblem, an answer that says no is a `Refused`.
 
 from __future__ import annotations
 
+import http.client
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ _PATIENT_SECONDS = 3600.0
 """For streams of gigabytes: the engine answers when it has stored them."""
 STOP_SECONDS = 10
 _FULL = "no space left on device"
+_BROKEN_OFF = (ConnectionResetError, BrokenPipeError, http.client.IncompleteRead)
 
 
 class Refused(ActionFailed):
@@ -284,12 +286,25 @@ def _translated(address: Address, doing: str) -> Iterator[None]:
         urllib3.exceptions.HTTPError,
         OSError,
     ) as problem:
+        broken = any(isinstance(cause, _BROKEN_OFF) for cause in _causes(problem))
         raise EngineProblem(
-            f"the container engine at {address.url} did not answer while {doing}: {problem}",
+            f"the connection to the container engine at {address.url} broke off while {doing}"
+            if broken
+            else f"the container engine at {address.url} did not answer while {doing}: {problem}",
             help="check that it runs and that this user may use it",
             code="RT611",
             transient=True,
         ) from problem
+
+
+def _causes(problem: BaseException) -> Iterator[BaseException]:
+    """The exception and what it came from; libraries hand that over as arguments."""
+    waiting: list[object] = [problem]
+    while waiting:
+        cause = waiting.pop()
+        if isinstance(cause, BaseException):
+            yield cause
+            waiting += cause.args
 
 
 def _refused(doing: str, words: str, status: int) -> Refused | EngineProblem:

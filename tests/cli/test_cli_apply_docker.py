@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 from registries import RegistryFolder
+from services.engine_relay import EngineRelay
+
+from registry_tool.reconcile import failing
 
 TEMPLATE = """\
 apiVersion: registry-tool/v1
@@ -68,6 +71,40 @@ def test_a_failed_step_is_recorded_and_not_tried_again(
     assert cli("apply").code == 0
 
 
+def records(folder: RegistryFolder) -> str:
+    if not folder.git("branch", "--list", "registry-records"):
+        return ""
+    return folder.git("ls-tree", "-r", "--name-only", "registry-records")
+
+
+def test_an_engine_that_goes_away_in_a_build_is_gone_on_with(
+    cli: Callable[..., Any],
+    docker_registry_folder: RegistryFolder,
+    engine_relay: EngineRelay,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", engine_relay.address)
+    monkeypatch.setattr(failing, "DELAYS", (0.01, 0.01, 0.01))
+    cli("lock", "minilm/1.0.0")
+    docker_registry_folder.commit()
+    engine_relay.ends_at = ("/build?", 600)
+
+    ran = cli("apply")
+
+    assert ran.code == 3
+    assert "trying again" in ran.err
+    address = engine_relay.address
+    assert (
+        f"the connection to the container engine at {address} broke off while building" in ran.err
+    )
+    assert f"there is no container engine at {address}" in ran.err
+    assert records(docker_registry_folder) == ""
+    engine_relay.start()
+    assert "created: release/minilm/1.0.0/none" in cli("apply").out
+    assert records(docker_registry_folder).count("builds/") == 1
+    assert "nothing to do" in cli("apply").out
+
+
 def test_without_an_engine_nothing_is_recorded(
     cli: Callable[..., Any],
     docker_registry_folder: RegistryFolder,
@@ -82,5 +119,7 @@ def test_without_an_engine_nothing_is_recorded(
     assert ran.code == 3
     assert f"there is no container engine at {address}" in ran.err
     assert "DOCKER_HOST" in ran.err
+    assert records(docker_registry_folder) == ""
 
     assert cli("apply").code == 0
+    assert records(docker_registry_folder).count("builds/") == 1
