@@ -89,7 +89,6 @@ def web_context(app: App, settings: ServeSettings) -> WebContext:
         observed=observed,
         frozen_until=frozen_until,
         poll=settings.poll,
-        root_path=settings.root_path,
         session_secret=bytes.fromhex(settings.session_secret),
     )
 
@@ -174,7 +173,9 @@ def _introduce(app: App, settings: ServeSettings, at: Listening, listener: socke
     context = web_context(app, settings)
     pair = context.updater.refresh()
     host = f"[{at.host}]" if ":" in at.host else at.host
-    url = f"http://{host}:{listener.getsockname()[1]}{settings.root_path}/"
+    url = f"http://{host}:{listener.getsockname()[1]}/"
+    if settings.root_path:
+        url += f", for a proxy that offers it below {settings.root_path}/"
     if pair is None:
         app.note(f"Serving {settings.repo} at {url}; it has no valid revision yet")
         return

@@ -53,7 +53,6 @@ def create_app(context: WebContext) -> Application:
         title="registry-tool",
         version=context.version,
         summary="Read-only index of a model registry that lives in Git",
-        root_path=context.root_path,
         lifespan=_lifespan,
         # The interactive pages of FastAPI load their scripts from elsewhere.
         docs_url=None,

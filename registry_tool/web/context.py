@@ -107,7 +107,5 @@ class WebContext:
     clock: Callable[[], datetime] = _utc_now
     poll: float = 5.0
     """Seconds between two looks at Git when nothing says that it changed."""
-    root_path: str = ""
-    """The prefix under which a proxy offers the index."""
     session_secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     """Signs session cookies; workers that serve together share it."""

@@ -118,12 +118,14 @@ def test_no_warning_where_keys_are_needed(closed: tuple[RegistryFolder, object])
 
 def test_behind_a_prefix_links_begin_with_it(applied: RegistryFolder) -> None:
     with run_server(applied, "--root-path", "registry/") as server:
-        assert server.url.endswith("/registry")
-        bare = server.url.removesuffix("/registry")
-        with urllib.request.urlopen(f"{bare}/") as response:
+        assert "for a proxy that offers it below /registry/" in "".join(server.log)
+        with urllib.request.urlopen(f"{server.url}/") as response:
             page = response.read().decode()
         assert 'href="/registry/models"' in page
         assert 'href="/models"' not in page
+        with urllib.request.urlopen(f"{server.url}/api/v1/openapi.json") as response:
+            assert json.load(response)["servers"] == [{"url": "/registry"}]
+        assert "Warning" not in "".join(server.log)
 
 
 def test_a_repository_without_commits_waits_for_one(empty_registry: RegistryFolder) -> None:

@@ -27,7 +27,7 @@ from registry_tool.web.context import WebContext
 from registry_tool.web.serving import Serving
 
 API = "/api/v1"
-_SERVING = re.compile(r"at (http://\S+?)/(?:;|$)", re.MULTILINE)
+_SERVING = re.compile(r"at (http://\S+?)/(?:[;,]|$)", re.MULTILINE)
 
 
 class Index:
