@@ -6,12 +6,14 @@ import base64
 import hashlib
 import shutil
 import subprocess
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
+from registries import RegistryFolder
 from starlette.testclient import TestClient
-from web_index import Index, Server
+from web_index import Index, Server, run_server
 
 from registry_tool.domain.api_key import KeyText
 
@@ -178,3 +180,29 @@ def test_pulling_asks_for_a_password_where_keys_are_needed(
     assert index.client.get("/v2/", headers={"Authorization": f"Basic {login}"}).status_code == 200
     wrong = base64.b64encode(b"anybody:wrong").decode()
     assert index.client.get("/v2/", headers={"Authorization": f"Basic {wrong}"}).status_code == 401
+
+
+@pytest.mark.xdist_group("engine")
+def test_docker_logs_in_and_pulls(
+    closed: tuple[RegistryFolder, KeyText], docker_client: Any
+) -> None:
+    from docker.errors import APIError
+
+    folder, key = closed
+    login = {"username": "anybody", "password": str(key)}
+    with run_server(folder) as server:
+        place = f"127.0.0.1:{server.port}"
+        engine = docker_client.api
+        with pytest.raises(APIError, match=r"no basic auth credentials|unauthorized"):
+            docker_client.images.pull(f"{place}/minilm", tag="1.0.0")
+        with pytest.raises(APIError, match="401"):
+            engine.login(**(login | {"password": "wrong"}), registry=place, reauth=True)
+        assert engine.login(**login, registry=place, reauth=True)["Status"] == "Login Succeeded"
+        image = docker_client.images.pull(f"{place}/minilm", tag="1.0.0", auth_config=login)
+        docker_client.images.remove(f"{place}/minilm:1.0.0")
+        asked = urllib.request.Request(f"http://{place}/v2/minilm/manifests/1.0.0", method="HEAD")
+        asked.add_header("X-API-Key", str(key))
+        asked.add_header("Accept", MANIFEST)
+        with urllib.request.urlopen(asked) as answer:
+            digest = answer.headers["Docker-Content-Digest"]
+    assert f"{place}/minilm@{digest}" in image.attrs["RepoDigests"]
