@@ -85,11 +85,14 @@ def git_failed(arguments: Sequence[str], stderr: str) -> RepositoryProblem:
     if known is not None:
         return known
     verb = arguments[0] if arguments else ""
+    full = "No space left on device" in text or "Disk quota exceeded" in text
     return RepositoryProblem(
         f"git {verb} failed: {text or 'it gave no reason'}",
         code="RT605",
         transient=bool(_OFFLINE.search(text)),
-        help="check the repository with: git fsck",
+        help="free some space on the repository's disk, and run again"
+        if full
+        else "check the repository with: git fsck",
     )
 
 

@@ -6,21 +6,18 @@ import errno
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 import yaml
+from applied_folder import Applied
 from services.small_disk import SmallDisk
 
 from registry_tool.oci import packing
+from registry_tool.oci.layout import LayoutStore
 from registry_tool.reconcile import failing
 from registry_tool.storage.problems import translated
 from registry_tool.storage.storage import Storage
-
-if TYPE_CHECKING:
-    from conftest import Applied
-else:
-    Applied = Any
 
 
 @pytest.fixture
@@ -85,6 +82,42 @@ def test_a_store_on_a_full_disk_keeps_finished_layers_for_the_next_apply(
     # The larger layer came first and fitted; it is not read again.
     assert set(opened) == {"config.json", "extra.bin"}
     require_finished(layered)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_repository_on_a_full_disk_is_gone_on_with(
+    layered: Applied,
+    small_disk: SmallDisk,
+    opened: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    when: str,
+) -> None:
+    """It fills up before anything is built, or before what was built can be recorded."""
+    monkeypatch.setenv("REGISTRY_TOOL_STORE", str(tmp_path / "store"))
+    moved = Applied(shutil.copytree(layered.path, small_disk.path / "registry"), layered.storage)
+    publish = LayoutStore.put_tags
+
+    def then_fill(self: LayoutStore, *rest: Any) -> None:
+        publish(self, *rest)
+        small_disk.fill()
+
+    opened.clear()
+    with monkeypatch.context() as filling:
+        if when == "before":
+            small_disk.fill()
+        else:
+            filling.setattr(LayoutStore, "put_tags", then_fill)
+        done = moved.tool("apply", expect=3)
+    assert "No space left on device" in done.stderr
+    assert "free some space on the repository's disk" in done.stderr
+    assert ("model.bin" in opened) is (when == "after")
+    small_disk.empty()
+    assert moved.record_files() == []
+    opened.clear()
+    moved.tool("apply")
+    assert ("model.bin" in opened) is (when == "before"), "what was built is not read again"
+    require_finished(moved)
 
 
 def test_storage_on_a_full_disk_takes_no_part_of_a_file(

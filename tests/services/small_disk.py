@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,16 @@ class SmallDisk:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def fill(self) -> None:
+        """Leave no room for anything."""
+        with suppress(OSError), (self.path / "filler").open("ab", buffering=0) as filler:
+            while True:
+                filler.write(bytes(1024))
+
+    def empty(self) -> None:
+        """Take back what `fill` wrote."""
+        (self.path / "filler").unlink()
 
     def resize(self, kibibytes: int) -> None:
         options = f"remount,size={kibibytes}k"
