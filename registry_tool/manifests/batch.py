@@ -31,6 +31,11 @@ def check_all(items: Iterator[Item], count: int, jobs: int) -> Iterator[Result]:
                 yield oid, read_manifest(path, data)
 
 
+def can_fork() -> bool:
+    """Whether a process may be forked: with threads about, it could inherit a lock that is held."""
+    return sys.platform == "linux" and threading.active_count() == 1
+
+
 def _check_chunk(chunk: Sequence[Item]) -> list[Result]:
     results: list[Result] = []
     with without_collection():
@@ -46,9 +51,7 @@ def _in_processes(items: Iterator[Item], jobs: int) -> Iterator[Result]:
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
-    # A fork starts at once; with threads about it could inherit a held lock, and spawn is safe.
-    can_fork = sys.platform == "linux" and threading.active_count() == 1
-    context = multiprocessing.get_context("fork" if can_fork else "spawn")
+    context = multiprocessing.get_context("fork" if can_fork() else "spawn")
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
         for results in pool.map(_check_chunk, _chunks(items)):
             yield from results

@@ -49,6 +49,13 @@ class Loaded:
     shelf: Shelf
     """Manifests that were made already."""
 
+    def bring_in(self) -> None:
+        """Read the contents of all files, so that no manifest and no template needs source or cache any more."""
+        places = self.inventory.places.values()
+        self.shelf.fetch([entry.oid for of_kind in places for entry in of_kind.values()])
+        for template in self.desired.templates.values() if self.desired is not None else ():
+            dict(template.files)
+
 
 def load(
     source: Source, cache: Cache | None = None, *, jobs: int = 1, beside: Loaded | None = None

@@ -5,7 +5,7 @@ A warm start knows the identities of all manifests from the cache; most of their
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from registry_tool.domain.build_template import BuildTemplate
@@ -57,6 +57,10 @@ class Shelf:
             wanted = [oid for oid in wanted if oid not in self._bodies]
         self._read(wanted)
 
+    def seal(self) -> None:
+        """Never read again: a forked process must not use the pipes and connections of its parent."""
+        self._source, self._cache = _Sealed(), None
+
     def get(self, kind: str, place: EntryLike) -> Manifest:
         """The manifest of that kind in a file."""
         oid = place.oid
@@ -74,6 +78,18 @@ class Shelf:
             checked = read_manifest("", data)
             if isinstance(checked, Valid) and checked.manifest is not None:
                 self._made[oid] = checked.manifest
+
+
+class _Sealed:
+    """No source at all."""
+
+    def entries(self) -> Sequence[EntryLike]:
+        raise RuntimeError("a sealed source has no files")
+
+    def read(self, oids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        if oids:
+            raise RuntimeError("a sealed source cannot be read")
+        return iter(())
 
 
 class LazyManifests(Mapping[K, Located[M_co]], Generic[K, M_co]):

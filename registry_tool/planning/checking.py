@@ -38,7 +38,8 @@ def check(
     file of every subject, also of those whose manifests have errors of their own, which are in
     `held`: what follows from these errors is not reported a second time.
     """
-    context = Context(desired, base, paths or {}, held)
+    # Not `paths or {}`: a lazy mapping is made to find out whether it is empty.
+    context = Context(desired, base, paths if paths is not None else {}, held)
     findings = [finding for one in _CHECKS for finding in one(context)]
     return sorted(
         findings,

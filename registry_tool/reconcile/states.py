@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from registry_tool.domain.diagnostics import Diagnostic, Finding, Severity
+from registry_tool.domain.diagnostics import Diagnostic, Severity
 from registry_tool.domain.recorded import RECORDS_BRANCH, Recorded
 from registry_tool.errors import InvalidManifests
 from registry_tool.manifests.batch import without_collection
 from registry_tool.manifests.loading import Loaded, load
 from registry_tool.manifests.locating import locate
 from registry_tool.manifests.records import load_recorded
-from registry_tool.planning.checking import check
+from registry_tool.reconcile.parts import check_in_parts
 
 if TYPE_CHECKING:
     from registry_tool.domain.desired import Desired
@@ -62,13 +62,11 @@ def read_desired(
         loaded = load(source, cache, jobs=jobs)
         before = None
         if base is not None:
-            before = load(base, cache, jobs=jobs, beside=loaded).desired
+            before = load(base, cache, jobs=jobs, beside=loaded)
         diagnostics = loaded.diagnostics
         held = loaded.held
-        findings: list[Finding] = []
-        if loaded.desired is not None:
-            findings = check(loaded.desired, before, loaded.paths, loaded.held)
-            diagnostics += locate(source, findings)
+        findings = check_in_parts(loaded, before, jobs)
+        diagnostics += locate(source, findings)
     held |= {
         entry.subject
         for entry in findings

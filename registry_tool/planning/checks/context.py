@@ -38,6 +38,7 @@ class Context:
         self.base = base
         self.keys = Keys(desired)
         self.tracks = Tracks(desired.releases)
+        self._base_tracks = Tracks(base.releases) if base is not None else None
         self._paths = paths
         self._held = held
         self._suggestions: dict[tuple[str, str], str | None] = {}
@@ -73,9 +74,9 @@ class Context:
     def base_release(self, deployment_id: DeploymentId) -> ReleaseId | None:
         """The release that a deployment meant in the base revision."""
         located = self.base.deployments.get(deployment_id) if self.base is not None else None
-        if located is None or self.base is None:
+        if located is None or self._base_tracks is None:
             return None
-        return Tracks(self.base.releases).release_of(located.manifest)
+        return self._base_tracks.release_of(located.manifest)
 
 
 def unknown(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from registry_tool.domain.diagnostics import Diagnostic
+from registry_tool.domain.diagnostics import Diagnostic, Finding
 from registry_tool.manifests.files import sort_out
 from registry_tool.manifests.source import REGULAR_MODES
 from registry_tool.planning.checks.context import SUGGESTIONS
@@ -32,12 +32,12 @@ class Unlimited(Exception):
     """A change might reach further than its groups."""
 
 
-def is_far_reaching(diagnostics: Sequence[Diagnostic]) -> bool:
+def is_far_reaching(diagnostics: Sequence[Diagnostic | Finding]) -> bool:
     """Whether one of them depends on more than its group."""
     return any(one.code in _FAR_REACHING for one in diagnostics)
 
 
-def is_too_much(diagnostics: Sequence[Diagnostic]) -> bool:
+def is_too_much(diagnostics: Sequence[Diagnostic | Finding]) -> bool:
     """Whether there are more of them than are worth remembering."""
     unknown = sum(one.code in _UNKNOWN for one in diagnostics)
     return len(diagnostics) > _MOST_DIAGNOSTICS or unknown > _MOST_UNKNOWN
