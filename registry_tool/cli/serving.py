@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from registry_tool import __version__
 from registry_tool.cli.app import App
-from registry_tool.errors import EnvironmentProblem, RepositoryProblem
+from registry_tool.errors import EnvironmentProblem, RepositoryProblem, UsageProblem
 
 if TYPE_CHECKING:
+    from registry_tool.domain.environment import Freeze
     from registry_tool.domain.live import LiveRun
     from registry_tool.web.app import Application
     from registry_tool.web.context import LogPlace, WebContext
@@ -51,7 +52,7 @@ def web_context(app: App, settings: ServeSettings) -> WebContext:
     from registry_tool.cli.ref_watching import RefWatcher
     from registry_tool.domain.observed import Observed
     from registry_tool.oci.layout import LayoutStore
-    from registry_tool.planning.gates import frozen_until
+    from registry_tool.planning.gates import frozen_until, schedule_problem
     from registry_tool.reconcile.live import read_live
     from registry_tool.reconcile.observations import read_observed
     from registry_tool.reconcile.projecting import CatalogUpdater
@@ -65,6 +66,12 @@ def web_context(app: App, settings: ServeSettings) -> WebContext:
 
     def observed() -> Observed | None:
         return read_observed(state)
+
+    def frozen(freeze: Freeze, now: datetime) -> datetime | None:
+        problem = schedule_problem(freeze.schedule)
+        if problem is not None:
+            raise UsageProblem(f"its schedule is none: {problem}")
+        return frozen_until(freeze, now)
 
     def read_log(place: LogPlace) -> str:
         from registry_tool.builders.publishing import read_log as read
@@ -87,7 +94,7 @@ def web_context(app: App, settings: ServeSettings) -> WebContext:
         read_patch=repository.patch,
         live=live,
         observed=observed,
-        frozen_until=frozen_until,
+        frozen_until=frozen,
         poll=settings.poll,
         session_secret=bytes.fromhex(settings.session_secret),
     )

@@ -103,7 +103,10 @@ class WebContext:
     observed: Callable[[], Observed | None] = _nothing_observed
     """What was seen of engines and branches when somebody on this machine looked last."""
     frozen_until: Callable[[Freeze, datetime], datetime | None] | None = None
-    """When the freeze that holds at a time ends; without it freezes are only named."""
+    """When the freeze that holds at a time ends; raises UsageProblem where its schedule is none.
+
+    Without it freezes are only named.
+    """
     clock: Callable[[], datetime] = _utc_now
     poll: float = 5.0
     """Seconds between two looks at Git when nothing says that it changed."""

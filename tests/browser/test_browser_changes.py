@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from gallery import Gallery
+from hostile import SCRIPT, write_hostile
 from looking import OpenPage
 from registries import RegistryFolder
 from web_index import Server, run_server
@@ -137,45 +139,39 @@ def test_one_logs_in_and_out(closed: tuple[Server, str], visit: OpenPage, tmp_pa
     assert "/login" in page.url
 
 
-HOSTILE = """<script>window.pwned=1</script><img src=x onerror="window.pwned=1">"""
-LINKS = "[click](javascript:window.pwned=1) <a href='javascript:window.pwned=1'>x</a>"
+SCHEMES = "all => all.map(a => new URL(a.getAttribute('href'), location).protocol)"
 
 
 def test_a_hostile_registry_runs_nothing(registry: RegistryFolder, visit: OpenPage) -> None:
-    text = HOSTILE.replace('"', '\\"')
-    model = f"""\
-  description: "{text}"
-  company: "{text}"
-  base_model: "{text}"
-  license: "{text}"
-  tags: ["{text}"]
-  metadata: {{"{text}": "{text}"}}
-"""
-    path = registry.path / "manifests/models/minilm.yaml"
-    path.write_text(path.read_text() + model)
-    release = registry.path / "manifests/releases/minilm/1.0.0/none.yaml"
-    notes = f"  release_notes: |\n    {HOSTILE}\n    {LINKS}\n    ![x](https://example.org/x.png)\n"
-    release.write_text(release.read_text() + notes + f'  yanked: {{reason: "{text}"}}\n')
     os.environ["GIT_AUTHOR_NAME"] = "Mallory <b>x</b>"
-    registry.commit(f"{HOSTILE} in a subject\n\n{HOSTILE}")
+    write_hostile(registry)
+    script = quote(SCRIPT)
     with run_server(registry) as server:
         page = visit(server, "/")
-        for path_ in (
+        for path in (
             "/",
             "/models",
-            "/models/minilm",
+            "/models/everything",
             "/releases",
-            "/releases/minilm/1.0.0/none",
+            "/releases/everything/3.1.4/Q4_K_M",
+            "/deployments",
+            "/deployments/everywhere/service",
+            "/environments/everywhere",
+            "/templates/full-template",
+            "/builds",
+            "/artifacts",
             "/activity",
-            "/search?q=" + "%3Cscript%3Ewindow.pwned%3D1",
-            "/models?q=%22%3E%3Cscript%3Ewindow.pwned=1%3C/script%3E",
+            "/registry",
+            f"/search?q={script}",
+            f"/models?q=%22%3E{script}",
             "/compare?older=HEAD~1",
         ):
-            page.goto(path_)
-            for link in page.locator("a[href]").evaluate_all("all => all.map(a => a.protocol)"):
-                assert link in {"http:", "https:"}, path_
-            assert page.evaluate("window.pwned") is None, path_
+            page.goto(path)
+            for scheme in page.locator("a[href]").evaluate_all(SCHEMES):
+                assert scheme in {"http:", "https:"}, path
+            assert page.evaluate("window.pwned") is None, path
         page.goto("/activity")
         page.locator("table .name").first.click()
-        assert page.locator("h1").inner_text().startswith("<script>")
+        page.wait_for_url("**/activity/*")
+        assert page.locator("h1").inner_text().startswith(SCRIPT)
         assert page.evaluate("window.pwned") is None

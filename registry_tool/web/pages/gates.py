@@ -14,6 +14,7 @@ from registry_tool.domain.gates import approvers, proved
 from registry_tool.domain.quantities import format_duration
 from registry_tool.domain.records import DeploymentRecordSpec
 from registry_tool.domain.subjects import DeploymentId
+from registry_tool.errors import UsageProblem
 from registry_tool.web.pages.items import Item, find, some
 from registry_tool.web.pages.visits import Visit
 from registry_tool.web.text import counted, moment
@@ -128,7 +129,10 @@ class _Asked:
         ask = self.page.context.frozen_until
         if ask is None or not self._is_now:
             return _unknown(gate, "it depends on the time")
-        end = ask(freeze, self.page.now)
+        try:
+            end = ask(freeze, self.page.now)
+        except UsageProblem as problem:
+            return _unknown(gate, problem.message)
         return _told(gate, end is None, f"closed until {moment(end)}" if end else "open now")
 
     def _promoted(self, gate: Gate, release: Item) -> Gate:
