@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from registry_tool.manifests.identity import Identity
 from registry_tool.manifests.validating import Invalid, Valid, read_manifest
 
 WORTH_PROCESSES = 1500
@@ -19,6 +20,8 @@ Item = tuple[str, str, bytes]
 """Path, oid and content."""
 Result = tuple[str, Valid | Invalid]
 """Oid, and what became of it; a manifest that another process made is left out."""
+_Sent = tuple[str, Invalid | tuple[str, tuple[str, ...], bytes]]
+"""A result between processes: plain tuples are pickled ten times as fast as named ones."""
 
 
 def check_all(items: Iterator[Item], count: int, jobs: int) -> Iterator[Result]:
@@ -36,14 +39,15 @@ def can_fork() -> bool:
     return sys.platform == "linux" and threading.active_count() == 1
 
 
-def _check_chunk(chunk: Sequence[Item]) -> list[Result]:
-    results: list[Result] = []
+def _check_chunk(chunk: Sequence[Item]) -> list[_Sent]:
+    results: list[_Sent] = []
     with without_collection():
         for path, oid, data in chunk:
             result = read_manifest(path, data)
-            results.append(
-                (oid, result._replace(manifest=None) if isinstance(result, Valid) else result)
-            )
+            if isinstance(result, Valid):
+                results.append((oid, (*result.identity, result.body)))
+            else:
+                results.append((oid, result))
     return results
 
 
@@ -54,7 +58,12 @@ def _in_processes(items: Iterator[Item], jobs: int) -> Iterator[Result]:
     context = multiprocessing.get_context("fork" if can_fork() else "spawn")
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
         for results in pool.map(_check_chunk, _chunks(items)):
-            yield from results
+            for oid, sent in results:
+                if isinstance(sent, Invalid):
+                    yield oid, sent
+                else:
+                    kind, names, body = sent
+                    yield oid, Valid(Identity(kind, names), body, None)
 
 
 def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:

