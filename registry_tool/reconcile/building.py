@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
-from queue import Queue
 
 from registry_tool.builders.interface import BuildOrder, BuiltRelease
 from registry_tool.builders.publishing import publish_log
@@ -31,6 +30,7 @@ from registry_tool.planning.keys import build_key, builder_name, labels
 from registry_tool.reconcile.effects import Effects
 from registry_tool.reconcile.failing import with_retries
 from registry_tool.reconcile.redaction import error_excerpt, redact
+from registry_tool.reconcile.side_by_side import side_by_side
 from registry_tool.repository.recorder import PendingRecord
 
 
@@ -115,6 +115,7 @@ class Building:
         self._storage = effects.open_storage(desired.registry.manifest.spec.storage.allowed)
         self._store = effects.open_store(desired.registry.manifest)
         self._recorded = recorded
+        self._abandoned = threading.Event()
 
     def run(self, actions: Sequence[Action]) -> Iterator[BuildAttempt]:
         """Attempts as they end. Raises LeaseLost, after the running builds have noticed too."""
@@ -129,29 +130,16 @@ class Building:
         groups = groups_sharing_layers(orders)
         if not groups:
             return
-        results: Queue[BuildAttempt | BaseException] = Queue()
-        with ThreadPoolExecutor(max_workers=self._effects.jobs, thread_name_prefix="build") as pool:
-            chains = [pool.submit(self._chain, group, results) for group in groups]
-            for _ in orders:
-                result = results.get()
-                if isinstance(result, BaseException):
-                    for chain in chains:
-                        chain.cancel()
-                    raise result
-                yield result
+        yield from side_by_side(
+            groups,
+            self._attempt,
+            jobs=self._effects.jobs,
+            name="build",
+            abandoned=self._abandoned,
+        )
 
-    def _chain(
-        self,
-        group: Sequence[tuple[Action, BuildOrder]],
-        results: Queue[BuildAttempt | BaseException],
-    ) -> None:
-        try:
-            for action, order in group:
-                results.put(self._attempt(action, order))
-        except BaseException as caught:
-            results.put(caught)
-
-    def _attempt(self, action: Action, order: BuildOrder) -> BuildAttempt:
+    def _attempt(self, asked: tuple[Action, BuildOrder]) -> BuildAttempt:
+        action, order = asked
         effects = self._effects
         started = effects.now()
         name = builder_name(self._desired.registry.manifest, order.template)
@@ -194,6 +182,8 @@ class Building:
             self._lease_check()
             if self._effects.stop.is_set():
                 raise LeaseLost("the build was abandoned: a newer revision is reconciled")
+            if self._abandoned.is_set():
+                raise LeaseLost("the build was abandoned: it was interrupted")
             if self._effects.now() > deadline:
                 raise BuildFailed(
                     f"the build took longer than {order.timeout}",

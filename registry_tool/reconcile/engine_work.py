@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from queue import Queue
 
 from registry_tool.deployers.interface import (
     Deployed,
@@ -22,6 +21,7 @@ from registry_tool.domain.subjects import DeploymentId
 from registry_tool.errors import ActionFailed, EngineProblem, EnvironmentProblem, LeaseLost
 from registry_tool.reconcile.effects import Effects
 from registry_tool.reconcile.failing import with_retries
+from registry_tool.reconcile.side_by_side import side_by_side
 
 Deployers = Mapping[TargetType, EngineDeployer]
 
@@ -69,12 +69,15 @@ class EngineRunner:
         self._effects = effects
         self._deployers = deployers
         self._lease_check = lease_check
+        self._abandoned = threading.Event()
         self._watch = Watch(self._check, effects.progress, effects.sleep)
 
     def _check(self) -> None:
         self._lease_check()
         if self._effects.stop.is_set():
             raise LeaseLost("the deployment was abandoned: a newer revision is reconciled")
+        if self._abandoned.is_set():
+            raise LeaseLost("the deployment was abandoned: it was interrupted")
 
     def run(self, works: Sequence[EngineWork]) -> Iterator[EngineResult]:
         """Results as they come. Raises LeaseLost, after all running work has noticed too."""
@@ -83,27 +86,13 @@ class EngineRunner:
         chains: dict[str, list[EngineWork]] = {}
         for work in works:
             chains.setdefault(work.deployment.environment, []).append(work)
-        results: Queue[EngineResult | BaseException] = Queue()
-        with ThreadPoolExecutor(
-            max_workers=self._effects.jobs, thread_name_prefix="deploy"
-        ) as pool:
-            running = [pool.submit(self._chain, chain, results) for chain in chains.values()]
-            for _ in works:
-                result = results.get()
-                if isinstance(result, BaseException):
-                    for chain in running:
-                        chain.cancel()
-                    raise result
-                yield result
-
-    def _chain(
-        self, works: Sequence[EngineWork], results: Queue[EngineResult | BaseException]
-    ) -> None:
-        try:
-            for work in works:
-                results.put(self._attempt(work))
-        except BaseException as caught:
-            results.put(caught)
+        yield from side_by_side(
+            list(chains.values()),
+            self._attempt,
+            jobs=self._effects.jobs,
+            name="deploy",
+            abandoned=self._abandoned,
+        )
 
     def _attempt(self, work: EngineWork) -> EngineResult:
         started = self._effects.now()

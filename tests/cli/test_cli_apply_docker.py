@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -103,6 +108,48 @@ def test_an_engine_that_goes_away_in_a_build_is_gone_on_with(
     assert "created: release/minilm/1.0.0/none" in cli("apply").out
     assert records(docker_registry_folder).count("builds/") == 1
     assert "nothing to do" in cli("apply").out
+
+
+def test_an_interrupt_ends_a_build_at_once(
+    cli: Callable[..., Any], docker_registry_folder: RegistryFolder, debian_base: str
+) -> None:
+    base = (
+        f"      - {{name: debian, reference: registry.example/debian:12, digest: '{debian_base}'}}"
+    )
+    docker_registry_folder.write(
+        "build_templates/weights/template.yaml",
+        TEMPLATE.replace("{file: Dockerfile.j2}", f"\n    bases:\n{base}"),
+    )
+    unique = uuid.uuid4().hex
+    docker_registry_folder.write(
+        "build_templates/weights/Dockerfile.j2",
+        f"FROM {{{{ bases.debian }}}}\nRUN echo {unique} && sleep 300\n",
+    )
+    cli("lock", "minilm/1.0.0")
+    docker_registry_folder.commit()
+    apply = subprocess.Popen(
+        [sys.executable, "-m", "registry_tool", "apply"],
+        cwd=docker_registry_folder.path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert apply.stderr is not None
+    told = ""
+    while f"RUN echo {unique}" not in told:
+        line = apply.stderr.readline()
+        assert line, told
+        told += line
+    apply.send_signal(signal.SIGINT)
+    _, rest = apply.communicate(timeout=60)
+    assert apply.returncode == 130
+    assert rest.endswith("interrupted\n")
+    assert "Traceback" not in rest
+    assert records(docker_registry_folder) == ""
+    while unique in subprocess.run(["ps", "ax"], capture_output=True, text=True, check=True).stdout:
+        time.sleep(0.2)  # for ever, if the step goes on: it sleeps for five minutes
+    docker_registry_folder.write("build_templates/weights/Dockerfile.j2", BUILT)
+    docker_registry_folder.commit()
+    assert cli("apply").code == 0
 
 
 def test_without_an_engine_nothing_is_recorded(
