@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -143,6 +144,18 @@ class GitCommand:
         """Run git isolated. Raises RepositoryProblem when the exit status is not in `accept`."""
         process = self.start(*arguments, environment=environment)
         return _finish(process, arguments, stdin, accept, None)
+
+    def run_together(
+        self, *calls: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> list[Finished]:
+        """Ask several questions at once, isolated. Raises RepositoryProblem when one of them fails."""
+        with ExitStack() as stack:
+            started = []
+            for arguments in calls:
+                process = self.start(*arguments, environment=environment)
+                stack.callback(stop, process)
+                started.append((process, tuple(arguments)))
+            return [_finish(process, arguments, b"", (0,), None) for process, arguments in started]
 
     def run_as_operator(
         self,

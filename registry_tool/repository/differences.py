@@ -58,17 +58,19 @@ def differences(command: GitCommand, old: TreeState, new: TreeState) -> list[Fil
     return changes
 
 
-def read_raw(
-    command: GitCommand,
-    verb: str,
-    *arguments: str,
-    environment: Mapping[str, str] | None = None,
-) -> dict[str, Sides]:
+def read_raw(command: GitCommand, verb: str, *arguments: str) -> dict[str, Sides]:
     """The sides of every path that `git diff-…` names below the folders of a registry."""
-    output = command.run(
-        verb, "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=all",
-        *arguments, "--", *FOLDERS, environment=environment,
-    ).stdout  # fmt: skip
+    return parse_raw(command.run(*raw_arguments(verb, *arguments)).stdout)
+
+
+def raw_arguments(verb: str, *arguments: str) -> tuple[str, ...]:
+    """The whole command line of a `git diff-…` whose output `parse_raw` reads."""
+    options = ("-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=all")
+    return (verb, *options, *arguments, "--", *FOLDERS)
+
+
+def parse_raw(output: bytes) -> dict[str, Sides]:
+    """The sides of every path."""
     return dict(_rows(decode(output)))
 
 

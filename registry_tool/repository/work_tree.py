@@ -18,7 +18,14 @@ from typing import NamedTuple
 from registry_tool.errors import RepositoryProblem
 from registry_tool.repository.cache_file import CacheFile
 from registry_tool.repository.command import GitCommand, decode
-from registry_tool.repository.differences import FOLDERS, Sides, TreeState, read_raw
+from registry_tool.repository.differences import (
+    FOLDERS,
+    Sides,
+    TreeState,
+    parse_raw,
+    raw_arguments,
+    read_raw,
+)
 from registry_tool.repository.objects import ObjectReader
 from registry_tool.repository.trees import TreeEntry, object_id
 
@@ -121,14 +128,14 @@ class WorkTreeSnapshot:
     @cached_property
     def _changed(self) -> Mapping[str, Sides]:
         """Files that are not as in the index: there, and as they are."""
-        differing = read_raw(self._command, "diff-files", environment=self._environment)
+        differing, untracked = self._told_by_git()
         indexed = {path: before for path, (before, _) in differing.items()}
         cache = CacheFile(self._cache_path, _SCHEMA)
         try:
             nothing: dict[str, tuple[_Stamp, str]] = {}
             known = cache.attempt(_load, nothing)
             fresh: dict[str, tuple[_Stamp, str]] = {}
-            paths = {*indexed, *self._untracked()}
+            paths = {*indexed, *untracked}
             actual = {entry.path: entry for entry in self._scan(paths, known, fresh)}
             gone = [path for path in known if path not in actual]
             if fresh or gone:
@@ -168,12 +175,14 @@ class WorkTreeSnapshot:
                 self._paths[oid] = path
                 yield TreeEntry(path, _mode(status.st_mode), oid)
 
-    def _untracked(self) -> list[str]:
-        arguments = ["-z", "--others", "--exclude-standard"]
-        output = self._command.run(
-            "ls-files", *arguments, "--full-name", "--", *FOLDERS, environment=self._environment
-        ).stdout
-        return [path for path in decode(output).split("\0") if path]
+    def _told_by_git(self) -> tuple[Mapping[str, Sides], list[str]]:
+        """Files that are not as in the index, and untracked ones; both take a look at every folder."""
+        others = ("ls-files", "-z", "--others", "--exclude-standard", "--full-name", "--", *FOLDERS)
+        changed, untracked = self._command.run_together(
+            raw_arguments("diff-files"), others, environment=self._environment
+        )
+        paths = [path for path in decode(untracked.stdout).split("\0") if path]
+        return parse_raw(changed.stdout), paths
 
     @cached_property
     def _environment(self) -> dict[str, str]:
