@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -11,6 +12,10 @@ from registry_tool.domain.progress import Progress
 
 _SHOWN = 160
 """Characters of a step's name that are shown while it runs; the log has all of it."""
+_COMMAND = re.compile(
+    r"(?:executor failed running \[.*\]|process \".*\" did not complete successfully): (?=exit code)",
+    re.DOTALL,
+)
 
 
 @dataclass(slots=True)
@@ -39,7 +44,7 @@ class _Step:
     def outcome(self) -> str:
         vertex = self.vertex
         if vertex.error:
-            return vertex.error
+            return without_command(vertex.error) if self.failed else "cancelled"
         if vertex.cached:
             return "cached"
         if vertex.started is None or vertex.completed is None:
@@ -121,6 +126,11 @@ class EngineLog(BuildLog):
 
     def __str__(self) -> str:
         return "".join([*self._done, *self._texts()])
+
+
+def without_command(words: str) -> str:
+    """An engine's error without the command that failed, which the step's name has already."""
+    return _COMMAND.sub("", words)
 
 
 def _shown(name: str) -> str:

@@ -19,7 +19,7 @@ from registry_tool.builders.assembling import (
     weights_layer,
 )
 from registry_tool.builders.build_context import BuildContext
-from registry_tool.builders.build_log import EngineLog
+from registry_tool.builders.build_log import EngineLog, without_command
 from registry_tool.builders.buildkit_trace import Trace
 from registry_tool.builders.dockerfiles import pinned_images
 from registry_tool.builders.engine import Engine, EngineImage
@@ -268,7 +268,7 @@ class _Build:
 
     def _failure(self, problem: BuildFailed) -> BuildFailed:
         step = self._log.failed_step
-        message = f"{step}: {problem.message}" if step else problem.message
+        message = f"{step}: {without_command(problem.message)}" if step else problem.message
         return BuildFailed(message, log=str(self._log), help=problem.help)
 
     def _in_engine(self, image: str) -> EngineImage:

@@ -17,7 +17,7 @@ from registry_tool.domain.desired import Desired
 from registry_tool.domain.plan import Action, Plan
 from registry_tool.domain.recorded import RECORDS_BRANCH, Recorded
 from registry_tool.domain.revisions import Revision
-from registry_tool.errors import EnvironmentProblem, PlanChanged
+from registry_tool.errors import BuildFailed, EnvironmentProblem, PlanChanged
 from registry_tool.reconcile.building import BuildAttempt, Building, build_record
 from registry_tool.reconcile.deploying import Deploying
 from registry_tool.reconcile.effects import Effects
@@ -26,6 +26,7 @@ from registry_tool.reconcile.incremental.checking import check_commit
 from registry_tool.reconcile.incremental.planning import plan_state
 from registry_tool.reconcile.outcomes import DONE, ActionOutcome, ApplyReport, Outcome
 from registry_tool.reconcile.recording import Recording
+from registry_tool.reconcile.redaction import error_excerpt, redact
 from registry_tool.reconcile.resolving import resolve_revision
 from registry_tool.reconcile.states import read_recorded
 from registry_tool.repository.lease import Lease
@@ -186,7 +187,12 @@ def _build_outcome(attempt: BuildAttempt) -> ActionOutcome:
     if attempt.built is not None:
         return ActionOutcome(attempt.action, DONE[attempt.action.change], _built_detail(attempt))
     if attempt.failure is not None:
-        return ActionOutcome(attempt.action, Outcome.FAILED, attempt.failure.message)
+        return ActionOutcome(
+            attempt.action,
+            Outcome.FAILED,
+            redact(attempt.failure.message),
+            error_excerpt(attempt.failure.log) if isinstance(attempt.failure, BuildFailed) else "",
+        )
     return ActionOutcome(attempt.action, Outcome.UNAVAILABLE, known(attempt.problem).message)
 
 

@@ -13,6 +13,7 @@ from registry_tool.builders.templates import render_template
 from registry_tool.domain.desired import Desired
 from registry_tool.domain.manifest import API_VERSION
 from registry_tool.domain.plan import Action
+from registry_tool.domain.quantities import format_duration
 from registry_tool.domain.recorded import Recorded, builds_folder
 from registry_tool.domain.records import Build, BuildResult, BuildSpec, BytesMoved, Timings
 from registry_tool.domain.revisions import Revision
@@ -186,7 +187,7 @@ class Building:
                 raise LeaseLost("the build was abandoned: it was interrupted")
             if self._effects.now() > deadline:
                 raise BuildFailed(
-                    f"the build took longer than {order.timeout}",
+                    f"the build took longer than {format_duration(order.timeout)}",
                     help="raise spec.builds.timeout in manifests/registry.yaml",
                 )
 

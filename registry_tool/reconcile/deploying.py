@@ -28,7 +28,7 @@ from registry_tool.reconcile.engine_work import (
 )
 from registry_tool.reconcile.outcomes import DONE, ActionOutcome, Outcome
 from registry_tool.reconcile.recording import Recording
-from registry_tool.reconcile.redaction import redact
+from registry_tool.reconcile.redaction import error_excerpt, redact
 from registry_tool.reconcile.rendering import RENDERERS, Rendering
 from registry_tool.reconcile.services import Resolved, Services
 
@@ -245,11 +245,10 @@ class Deploying:
         self, deployment_id: DeploymentId, action: Action, ended: Deployed
     ) -> ActionOutcome:
         if ended.result is not DeploymentResult.SUCCEEDED:
-            reason = redact(ended.error.rstrip().rpartition("\n")[2])
+            output, _, reason = ended.error.rstrip().rpartition("\n")
             back = ended.result is DeploymentResult.ROLLED_BACK
-            return ActionOutcome(
-                action, Outcome.FAILED, f"rolled back: {reason}" if back else reason
-            )
+            detail = f"rolled back: {redact(reason)}" if back else redact(reason)
+            return ActionOutcome(action, Outcome.FAILED, detail, error_excerpt(output))
         if action.kind == "undeploy":
             return ActionOutcome(action, Outcome.DELETED, "")
         health = f", {ended.health}" if ended.health != "unknown" else ""

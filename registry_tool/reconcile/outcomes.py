@@ -33,6 +33,8 @@ class ActionOutcome:
     action: Action
     outcome: Outcome
     detail: str = ""
+    output: str = ""
+    """The end of what a step or a container wrote that failed, without secrets."""
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def test_the_failed_step_is_last_in_the_log(parts: DockerWorkshop) -> None:
         "[1/3] FROM base",
         "cached",
         "[other 1/1] RUN sleep",
-        "context canceled",
+        "cancelled",
         "[2/3] RUN make",
         "compiling",
         "no such file",
@@ -156,7 +156,7 @@ def test_the_failed_step_is_last_in_the_log(parts: DockerWorkshop) -> None:
         "minilm/1.0.0/none: [2/3] RUN make",
         "minilm/1.0.0/none: [other 1/1] RUN sleep",
         "minilm/1.0.0/none: [2/3] RUN make: exit code: 2",
-        "minilm/1.0.0/none: [other 1/1] RUN sleep: context canceled",
+        "minilm/1.0.0/none: [other 1/1] RUN sleep: cancelled",
     ]
 
 

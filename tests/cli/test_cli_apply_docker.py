@@ -39,6 +39,16 @@ def docker_registry_folder(
     return registry
 
 
+def with_base(folder: RegistryFolder, base: str, step: str) -> None:
+    """A template with one step on a base of the engine."""
+    bases = f"      - {{name: debian, reference: registry.example/debian:12, digest: '{base}'}}"
+    folder.write(
+        "build_templates/weights/template.yaml",
+        TEMPLATE.replace("{file: Dockerfile.j2}", f"\n    bases:\n{bases}"),
+    )
+    folder.write("build_templates/weights/Dockerfile.j2", f"FROM {{{{ bases.debian }}}}\n{step}\n")
+
+
 def test_an_engine_builds_and_the_log_is_kept(
     cli: Callable[..., Any], docker_registry_folder: RegistryFolder
 ) -> None:
@@ -74,6 +84,29 @@ def test_a_failed_step_is_recorded_and_not_tried_again(
     docker_registry_folder.write(path, BUILT)
     docker_registry_folder.commit()
     assert cli("apply").code == 0
+
+
+def test_the_last_lines_of_a_failed_step_are_shown(
+    cli: Callable[..., Any], docker_registry_folder: RegistryFolder, debian_base: str
+) -> None:
+    step = "RUN echo compiling; echo no such header, token=hunter2 >&2; exit 7"
+    with_base(docker_registry_folder, debian_base, step)
+    cli("lock", "minilm/1.0.0")
+    docker_registry_folder.commit()
+
+    ran = cli("apply")
+
+    assert ran.code == 1
+    (line,) = [line for line in ran.out.splitlines() if line.startswith("failed: release/")]
+    assert line.endswith("no such header, token=[redacted] >&2; exit 7: exit code: 7")
+    shown = [line for line in ran.err.splitlines() if line.startswith("    | ")]
+    assert shown[-3:] == [
+        "    | compiling",
+        "    | no such header, token=[redacted]",
+        "    | exit code: 7",
+    ]
+    assert "all of it: registry-tool log minilm/1.0.0/none" in ran.err
+    assert "no such header" in cli("log", "minilm/1.0.0/none").out
 
 
 def records(folder: RegistryFolder) -> str:
@@ -113,18 +146,8 @@ def test_an_engine_that_goes_away_in_a_build_is_gone_on_with(
 def test_an_interrupt_ends_a_build_at_once(
     cli: Callable[..., Any], docker_registry_folder: RegistryFolder, debian_base: str
 ) -> None:
-    base = (
-        f"      - {{name: debian, reference: registry.example/debian:12, digest: '{debian_base}'}}"
-    )
-    docker_registry_folder.write(
-        "build_templates/weights/template.yaml",
-        TEMPLATE.replace("{file: Dockerfile.j2}", f"\n    bases:\n{base}"),
-    )
     unique = uuid.uuid4().hex
-    docker_registry_folder.write(
-        "build_templates/weights/Dockerfile.j2",
-        f"FROM {{{{ bases.debian }}}}\nRUN echo {unique} && sleep 300\n",
-    )
+    with_base(docker_registry_folder, debian_base, f"RUN echo {unique} && sleep 300")
     cli("lock", "minilm/1.0.0")
     docker_registry_folder.commit()
     apply = subprocess.Popen(

@@ -22,11 +22,13 @@ from registry_tool.reconcile.applying import ApplyOptions
 from registry_tool.reconcile.applying import apply_once as reconcile_once
 from registry_tool.reconcile.effects import Effects, utc_now
 from registry_tool.reconcile.live import LiveReport
-from registry_tool.reconcile.outcomes import ActionOutcome, ApplyReport
+from registry_tool.reconcile.outcomes import ActionOutcome, ApplyReport, Outcome
 from registry_tool.repository.lease import Lease
 from registry_tool.storage.storage import Storage
 
 LEASE_SECONDS = 60.0
+_LINES = 10
+"""Lines that are shown of what failed."""
 
 
 def effects_for(app: App, *, remote: str | None = None, wait: float = 600.0) -> Effects:
@@ -72,6 +74,7 @@ def _apply(app: App, options: ApplyOptions, *, wait: float, output: str) -> int:
         live.ended(entry)
         if output == "text":
             app.out(f"{entry.outcome}: {entry.action.subject}  {entry.detail}".rstrip())
+            _note_output(app, entry)
 
     effects = live.watch(effects_for(app, remote=options.remote, wait=wait))
     with live:
@@ -80,6 +83,16 @@ def _apply(app: App, options: ApplyOptions, *, wait: float, output: str) -> int:
     for problem in report.problems:
         app.note(f"error: {problem.message}" + (f"\nhelp: {problem.help}" if problem.help else ""))
     return report.exit_code
+
+
+def _note_output(app: App, entry: ActionOutcome) -> None:
+    """What was written last before a failure, and where the rest is."""
+    if entry.outcome is not Outcome.FAILED:
+        return
+    for line in entry.output.splitlines()[-_LINES:]:
+        app.note(f"    | {line}")
+    if entry.action.kind == "build":
+        app.note(f"all of it: registry-tool log {entry.action.subject.removeprefix('release/')}")
 
 
 def _as_json(report: ApplyReport) -> str:
