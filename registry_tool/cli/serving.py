@@ -21,8 +21,10 @@ from registry_tool.cli.app import App
 from registry_tool.errors import EnvironmentProblem, RepositoryProblem, UsageProblem
 
 if TYPE_CHECKING:
+    from registry_tool.catalog.files import Catalogs
     from registry_tool.domain.environment import Freeze
     from registry_tool.domain.live import LiveRun
+    from registry_tool.reconcile.projecting import CatalogUpdater
     from registry_tool.web.app import Application
     from registry_tool.web.context import LogPlace, WebContext
 
@@ -48,15 +50,14 @@ class ServeSettings:
 def web_context(app: App, settings: ServeSettings) -> WebContext:
     """The web index's context over a repository."""
     from registry_tool.catalog.files import Catalogs
-    from registry_tool.cli.recorded import records_ref
+    from registry_tool.cli.deriving import DerivingApart, derive_apart, is_large
     from registry_tool.cli.ref_watching import RefWatcher
     from registry_tool.domain.observed import Observed
     from registry_tool.oci.layout import LayoutStore
     from registry_tool.planning.gates import frozen_until, schedule_problem
     from registry_tool.reconcile.live import read_live
     from registry_tool.reconcile.observations import read_observed
-    from registry_tool.reconcile.projecting import CatalogUpdater
-    from registry_tool.web.context import NoWatcher, WebContext
+    from registry_tool.web.context import NoWatcher, Updater, WebContext
 
     repository = app.repository
     state = repository.state_path
@@ -79,11 +80,13 @@ def web_context(app: App, settings: ServeSettings) -> WebContext:
         store = app.store_named(place.store, insecure=place.insecure)
         return read(store, place.model, place.reference)
 
-    catalogs = Catalogs(catalog_directory(app))
+    directory = catalog_directory(app)
+    catalogs = Catalogs(directory)
+    updater: Updater = catalog_updater(app, catalogs)
+    if is_large(repository):
+        updater = DerivingApart(updater, catalogs, lambda: derive_apart(settings.repo, directory))
     return WebContext(
-        updater=CatalogUpdater(
-            repository, catalogs, app.cache, jobs=app.jobs, records_ref=records_ref
-        ),
+        updater=updater,
         catalogs=catalogs,
         store=LayoutStore(app.store_root, read_only=True),
         version=__version__,
@@ -97,6 +100,16 @@ def web_context(app: App, settings: ServeSettings) -> WebContext:
         frozen_until=frozen,
         poll=settings.poll,
         session_secret=bytes.fromhex(settings.session_secret),
+    )
+
+
+def catalog_updater(app: App, catalogs: Catalogs) -> CatalogUpdater:
+    """What keeps catalogs up to date with a repository."""
+    from registry_tool.cli.recorded import records_ref
+    from registry_tool.reconcile.projecting import CatalogUpdater
+
+    return CatalogUpdater(
+        app.repository, catalogs, app.cache, jobs=app.jobs, records_ref=records_ref
     )
 
 
