@@ -8,9 +8,9 @@ from html import unescape
 from html.parser import HTMLParser
 
 import pytest
-from registries import RegistryFolder
+from registries import RegistryFolder, add_minilm, empty_repository
 from starlette.testclient import TestClient
-from web_index import Index, open_index
+from web_index import Index, apply_to, open_index
 
 SCRIPT = "<script>alert(1)</script>"
 LISTS = ("/models", "/releases", "/deployments", "/builds", "/artifacts", "/activity", "/registry")
@@ -24,40 +24,40 @@ def page(index: Index, path: str, status: int = 200) -> str:
 
 
 @pytest.mark.parametrize("path", ["/", *LISTS, "/search?q=minilm", "/compare"])
-def test_pages_name_version_and_revision(index: Index, path: str) -> None:
-    text = page(index, path)
-    oid = index.get("/stats")["revision"].rpartition(":")[2]
+def test_pages_name_version_and_revision(shared: Index, path: str) -> None:
+    text = page(shared, path)
+    oid = shared.get("/stats")["revision"].rpartition(":")[2]
     assert f"main@{oid[:12]}" in text
-    assert f"registry-tool {index.context.version}" in text
+    assert f"registry-tool {shared.context.version}" in text
 
 
 @pytest.mark.parametrize("path", ["/", *LISTS, "/models/minilm", "/releases/minilm/1.0.0/none"])
-def test_nothing_is_inline_and_nothing_comes_from_elsewhere(index: Index, path: str) -> None:
-    text = page(index, path)
+def test_nothing_is_inline_and_nothing_comes_from_elsewhere(shared: Index, path: str) -> None:
+    text = page(shared, path)
     assert not re.search(r"<script(?! src=\"/static/)", text)
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=", text)
     for address in re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=\"([^\"]+)\"", text):
         assert address.startswith("/static/"), address
 
 
-def test_a_page_that_is_known_is_not_sent_again(index: Index) -> None:
-    first = index.client.get("/models")
-    again = index.client.get("/models", headers={"If-None-Match": first.headers["etag"]})
+def test_a_page_that_is_known_is_not_sent_again(shared: Index) -> None:
+    first = shared.client.get("/models")
+    again = shared.client.get("/models", headers={"If-None-Match": first.headers["etag"]})
     assert again.status_code == 304
 
 
-def test_every_link_keeps_the_revision(index: Index, applied: RegistryFolder) -> None:
-    oid = applied.git("rev-parse", "HEAD~1")
+def test_every_link_keeps_the_revision(shared: Index, shared_folder: RegistryFolder) -> None:
+    oid = shared_folder.git("rev-parse", "HEAD~1")
     for path in ("/", *LISTS, "/models/minilm", "/releases/minilm/1.0.0/none"):
-        text = page(index, f"{path}?at={oid}")
+        text = page(shared, f"{path}?at={oid}")
         main = text[text.index("<main") : text.index("</main>")]
         for link in re.findall(r"<a [^>]*href=\"(/[^\"]*)\"", main):
             assert f"at={oid}" in unescape(link), f"{path}: {link}"
 
 
-def test_a_short_version_leads_to_the_canonical_page(index: Index) -> None:
+def test_a_short_version_leads_to_the_canonical_page(shared: Index) -> None:
     for path in ("/releases/minilm/1.0.0", "/releases/minilm/v1.0/none"):
-        response = index.client.get(path)
+        response = shared.client.get(path)
         assert response.status_code == 308
         assert response.headers["location"] == "/releases/minilm/1.0.0/none"
 
@@ -81,15 +81,21 @@ def test_a_short_version_leads_to_the_canonical_page(index: Index) -> None:
     ],
 )
 def test_errors_are_pages_that_say_what_is_wrong(
-    index: Index, path: str, status: int, said: str
+    shared: Index, path: str, status: int, said: str
 ) -> None:
-    assert said in unescape(page(index, path, status))
+    assert said in unescape(page(shared, path, status))
 
 
-def test_the_way_from_commit_to_deployment_is_told(index: Index, applied: RegistryFolder) -> None:
-    text = page(index, "/releases/minilm/1.0.0/none")
-    (build,) = index.get("/builds")["items"]
-    for part in (build["key"], build["images"][0]["digest"], applied.git("rev-parse", "HEAD~1")):
+def test_the_way_from_commit_to_deployment_is_told(
+    shared: Index, shared_folder: RegistryFolder
+) -> None:
+    text = page(shared, "/releases/minilm/1.0.0/none")
+    (build,) = shared.get("/builds")["items"]
+    for part in (
+        build["key"],
+        build["images"][0]["digest"],
+        shared_folder.git("rev-parse", "HEAD~1"),
+    ):
         assert part in text
     assert 'href="/deployments/staging/search"' in text
     for step in ("Declared", "Locked", "Built", "Image", "Delegated in"):
@@ -112,9 +118,9 @@ def test_commands_and_the_edit_link_change_what_is_shown(
     )
 
 
-def test_the_log_of_a_build_can_be_read(index: Index) -> None:
-    (build,) = index.get("/builds")["items"]
-    assert build["key"] in page(index, f"/{build['id']}/log")
+def test_the_log_of_a_build_can_be_read(shared: Index) -> None:
+    (build,) = shared.get("/builds")["items"]
+    assert build["key"] in page(shared, f"/{build['id']}/log")
 
 
 def test_a_commit_shows_its_diff(index: Index, applied: RegistryFolder) -> None:
@@ -159,21 +165,28 @@ class Tags(HTMLParser):
                 self.dangers.append(address)
 
 
-@pytest.fixture
-def hostile(applied: RegistryFolder) -> Iterator[Index]:
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     """Script, odd links, long notes and strange characters wherever a manifest takes text."""
-    model = applied.path / "manifests/models/minilm.yaml"
-    text = f'"{SCRIPT}\\u202E\\u200B\\" onclick=\\"alert(1)"'
-    lines = [f"  {name}: {text}" for name in ("description", "company", "base_model", "license")]
-    lines += [f"  tags: [{text}]", f"  metadata: {{? {text} : {text}}}"]
-    model.write_text(model.read_text() + "\n".join(lines) + "\n")
-    release = applied.path / "manifests/releases/minilm/1.0.0/none.yaml"
-    release.write_text(
-        release.read_text()
-        + f"  yanked: {{reason: {text}}}\n  release_notes: |\n    {SCRIPT}\n"
-        + "    [a](javascript:alert(1)) [b](data:text/html,x) ![c](http://e.org/x.png)\n"
-    )
-    applied.commit(f"{SCRIPT} in a subject\n\n{SCRIPT} in a body")
+    with pytest.MonkeyPatch.context() as environment:
+        for role in ("AUTHOR", "COMMITTER"):
+            environment.setenv(f"GIT_{role}_NAME", "Ada Lovelace")
+            environment.setenv(f"GIT_{role}_EMAIL", "ada@example.org")
+        applied = apply_to(add_minilm(empty_repository(tmp_path_factory.mktemp("hostile"))))
+        model = applied.path / "manifests/models/minilm.yaml"
+        text = f'"{SCRIPT}\\u202E\\u200B\\" onclick=\\"alert(1)"'
+        lines = [
+            f"  {name}: {text}" for name in ("description", "company", "base_model", "license")
+        ]
+        lines += [f"  tags: [{text}]", f"  metadata: {{? {text} : {text}}}"]
+        model.write_text(model.read_text() + "\n".join(lines) + "\n")
+        release = applied.path / "manifests/releases/minilm/1.0.0/none.yaml"
+        release.write_text(
+            release.read_text()
+            + f"  yanked: {{reason: {text}}}\n  release_notes: |\n    {SCRIPT}\n"
+            + "    [a](javascript:alert(1)) [b](data:text/html,x) ![c](http://e.org/x.png)\n"
+        )
+        applied.commit(f"{SCRIPT} in a subject\n\n{SCRIPT} in a body")
     with open_index(applied.path) as index:
         yield index
 
@@ -220,8 +233,8 @@ def test_very_long_notes_are_shown_as_they_are(applied: RegistryFolder) -> None:
     assert '<pre class="pre-wrap">[xxx' in text
 
 
-def test_addresses_keep_the_prefix_of_a_proxy(index: Index) -> None:
-    behind = TestClient(index.client.app, root_path="/registry")
+def test_addresses_keep_the_prefix_of_a_proxy(shared: Index) -> None:
+    behind = TestClient(shared.client.app, root_path="/registry")
     text = behind.get("/registry/models").text
     found = re.findall(r"(?:href|src|action|hx-get|data-events)=\"(/[^\"]*)\"", text)
     assert len(found) > 20
