@@ -236,7 +236,12 @@ class Catalogs:
             ) from problem
 
     def build_at(self, inputs: CatalogInputs) -> None:
-        """Make a catalog of another revision from nothing; for a holder of `changing`. Raises IdentityClash."""
+        """Make a catalog of another revision from nothing, if there is none; for a holder of `changing`.
+
+        Raises IdentityClash.
+        """
+        if self.has(inputs.pair):
+            return
         with self._finished(self._at_path(inputs.pair)) as path:
             building.build(path, inputs)
             with closing(building.connect_for_change(path)) as connection:

@@ -12,6 +12,7 @@ from registries import RegistryFolder
 
 from registry_tool.catalog.files import Catalogs
 from registry_tool.catalog.queries import Catalog
+from registry_tool.manifests.loading import load
 from registry_tool.reconcile.projecting import CatalogUpdater
 from registry_tool.repository.blob_cache import BlobCache
 from registry_tool.repository.repository import Repository
@@ -52,6 +53,14 @@ class Projected:
         mine, other = dump(self.file), dump(self.fresh(f"fresh-{number}"))
         for table, rows in other.items():
             assert mine[table] == rows, table
+
+    def newest_acceptable(self) -> str:
+        """The commit that ought to be shown, by a look at all of its files together."""
+        for oid in self.folder.git("rev-list", "--first-parent", "HEAD").split():
+            loaded = load(self.repository.snapshot(oid), self.cache)
+            if loaded.desired is not None and not loaded.refused:
+                return oid
+        raise AssertionError("nothing can be shown")
 
     def close(self) -> None:
         self.catalogs.close()

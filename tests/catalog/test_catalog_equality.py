@@ -17,6 +17,7 @@ def test_catalog_changed_step_by_step_equals_a_fresh_one(projected: Projected, s
         done = history.step()
         with projected.shown() as catalog:
             about = catalog.about()
+            assert about.pair.manifests == projected.newest_acceptable(), f"step {number}: {done}"
             seen |= {kind for kind, count in about.counts.items() if count}
             seen |= {"refused"} if about.refused else set()
             seen |= {"invalid"} if about.invalid else set()
