@@ -7,6 +7,7 @@ fails is an EngineProblem, an answer that says no is a `Refused`.
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ _PATIENT_SECONDS = 3600.0
 """For streams of gigabytes: the engine answers when it has stored them."""
 STOP_SECONDS = 10
 _FULL = "no space left on device"
+_NO_GPU = re.compile(r"could not select device driver.*gpu")
 _BROKEN_OFF = (ConnectionResetError, BrokenPipeError, http.client.IncompleteRead)
 
 
@@ -314,6 +316,8 @@ def _refused(doing: str, words: str, status: int) -> Refused | EngineProblem:
             help="free some space: docker system df, docker system prune",
             code="RT611",
         )
+    if _NO_GPU.search(words):
+        words += "; it needs the NVIDIA Container Toolkit to give containers GPUs"
     return Refused(f"the engine refused {doing}: {words}", status)
 
 

@@ -58,7 +58,9 @@ def pushed_base(docker_client: Any, registry: DockerRegistry, **login: Any) -> I
     name = f"{registry.host}/bases/tiny"
     files = {"Dockerfile": b"FROM scratch\nCOPY base.txt /\n", "base.txt": b"from the base"}
     context = layer({path: Entry(content=content) for path, content in files.items()})
-    docker_client.images.build(fileobj=io.BytesIO(context), custom_context=True, tag=f"{name}:1")
+    docker_client.images.build(
+        fileobj=io.BytesIO(context), custom_context=True, rm=True, tag=f"{name}:1"
+    )
     docker_client.images.push(name, tag="1", **login)
     pinned = docker_client.images.get(f"{name}:1").attrs["RepoDigests"]
     (digest,) = (text.split("@")[1] for text in pinned if text.startswith(name))

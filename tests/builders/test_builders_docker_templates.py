@@ -238,7 +238,7 @@ def test_llama_gets_the_first_part_of_its_model(
 ) -> None:
     dockerfile = FAKE_LLAMA.replace(b"{base}", debian_base.encode())
     context = io.BytesIO(layer({"Dockerfile": Entry(content=dockerfile)}))
-    base, _ = docker_client.images.build(fileobj=context, custom_context=True)
+    base, _ = docker_client.images.build(fileobj=context, custom_context=True, rm=True)
     for part in ("m-00002-of-00002.gguf", "m-00001-of-00002.gguf"):
         (stocked.location / part).write_bytes(b"GGUF")
     stocked.run(order_of(stocked, "llama-cpp", base.id, arguments=["--jinja"]))

@@ -268,3 +268,14 @@ def test_a_kill_and_a_revert_bring_back_what_was(served: Served, failpoint: str)
     served.tool("apply")
     assert served.get() == "1.0.0"
     assert settled(served)
+
+
+def test_gpus_that_an_engine_does_not_have_are_explained(served: Served) -> None:
+    if "nvidia" in served.client.info()["Runtimes"]:
+        pytest.skip("this engine has GPUs to give")
+    served.deploy("1.0.0", resources={"gpus": 1})
+    failed = served.tool("apply", expect=1)
+    assert "it needs the NVIDIA Container Toolkit" in failed.stdout
+    (record,) = served.deployments()
+    assert record["result"] == "failed"
+    assert served.containers() == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,19 @@ def private(
     return served
 
 
+def ask_helper(registry: DockerRegistry, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The login is no longer saved: a credential helper has it."""
+    programs = folder / "programs"
+    programs.mkdir()
+    helper = programs / "docker-credential-of-the-test"
+    answer = json.dumps({"ServerURL": registry.host, "Username": USER, "Secret": PASSWORD})
+    helper.write_text(f"#!/bin/sh\ncat > /dev/null\necho '{answer}'\n")
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    document = {"credHelpers": {registry.host: "of-the-test"}}
+    (folder / "docker" / "config.json").write_text(json.dumps(document))
+
+
 @pytest.mark.parametrize("engine", ["docker", "swarm"])
 def test_engines_pull_with_the_credentials_of_the_reconciler(
     private: Served, engine: str, request: pytest.FixtureRequest
@@ -69,6 +83,20 @@ def test_engines_pull_with_the_credentials_of_the_reconciler(
     assert record["result"] == "succeeded"
     assert "/ml/echo@sha256:" in record["image"]
     assert private.json("plan", "--observe")["drift"] == []
+
+
+def test_an_engine_pulls_with_what_a_credential_helper_says(
+    private: Served,
+    private_registry: DockerRegistry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ask_helper(private_registry, tmp_path, monkeypatch)
+    private.target("docker")
+    private.deploy("1.0.0")
+    private.tool("apply")
+    (record,) = private.deployments()
+    assert record["result"] == "succeeded"
 
 
 def test_a_pull_that_is_refused_is_told_and_not_recorded(

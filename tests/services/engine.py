@@ -151,6 +151,6 @@ def python_base(docker_client: Any, debian_base: str) -> str:
         archive.add(Path(pip.__file__).parent, "pip")
     context.seek(0)
     image, _ = docker_client.images.build(
-        fileobj=context, custom_context=True, tag=f"{IMAGES}/python:bookworm"
+        fileobj=context, custom_context=True, rm=True, tag=f"{IMAGES}/python:bookworm"
     )
     return str(image.id)
