@@ -24,6 +24,7 @@ from registry_tool.reconcile.effects import Effects
 from registry_tool.reconcile.incremental.checked import Checked
 from registry_tool.reconcile.incremental.checking import check_commit
 from registry_tool.reconcile.incremental.planning import plan_state
+from registry_tool.reconcile.observations import forget_observed
 from registry_tool.reconcile.outcomes import DONE, ActionOutcome, ApplyReport, Outcome
 from registry_tool.reconcile.recording import Recording
 from registry_tool.reconcile.redaction import error_excerpt, redact
@@ -121,6 +122,8 @@ def plan(run: Run) -> None:
         run.done = True
         return
     run.lease = run.stack.enter_context(run.effects.acquire_lease())
+    # What was seen before is about to be changed.
+    forget_observed(run.effects.repository.state_path)
     _look_again(run)
     _show(run, known(run.plan))
     run.recording = Recording(run.effects, run.lease, run.revision, run.options.remote)

@@ -21,6 +21,12 @@ def keep_observed(state_dir: Path, observed: Observed) -> None:
         Path(file.name).replace(state_dir / _FILE)
 
 
+def forget_observed(state_dir: Path) -> None:
+    """Keep nothing."""
+    with suppress(OSError):
+        (state_dir / _FILE).unlink(missing_ok=True)
+
+
 def read_observed(state_dir: Path) -> Observed | None:
     """What was kept, or None."""
     try:

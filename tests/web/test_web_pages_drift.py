@@ -48,13 +48,29 @@ def test_drift_is_on_dashboard_matrix_and_deployment(
     assert "what is there is not what the records say" in said(index, "/deployments/staging/search")
 
 
+def test_what_an_apply_repaired_is_drift_no_more(index: Index, applied: RegistryFolder) -> None:
+    tree = applied.git("rev-parse", "HEAD^{tree}")
+    commit = applied.git("commit-tree", tree, "-m", "By hand", "-p", "deploy/staging")
+    applied.git("update-ref", "refs/heads/deploy/staging", commit)
+    look(applied)
+    assert "1 deployment with drift" in said(index, "/deployments")
+    assert run(["--repo", str(applied.path), "-q", "apply"]) == 0
+    index.refresh()
+    assert "with drift" not in said(index, "/deployments")
+
+
 def test_a_look_from_before_the_newest_records_counts_no_more(
     index: Index, applied: RegistryFolder
 ) -> None:
     look(applied)
+    kept = applied.path / ".git/registry-tool/observed.json"
+    seen = kept.read_bytes()
     applied.deployment("staging", "other", "minilm", "1.0.0")
     applied.commit("Deploy another one")
     assert run(["--repo", str(applied.path), "-q", "apply"]) == 0
+    assert not kept.exists()
+    # As after a look that took longer than the apply.
+    kept.write_bytes(seen)
     index.refresh()
     text = said(index, "/deployments")
     assert "were last looked at" in text

@@ -36,6 +36,16 @@ def gated(tmp_path_factory: pytest.TempPathFactory) -> RegistryFolder:
         folder.replace("manifests/environments/production.yaml", "spec: {}", f"spec:\n{GATES}")
         folder.replace("manifests/releases/minilm/1.0.0/none.yaml", "candidate", "released")
         folder.deployment("production", "search", "minilm", "1.0.0")
+        folder.environment("canary")
+        folder.replace(
+            "manifests/environments/canary.yaml",
+            "spec: {}",
+            "spec: {promote_from: staging, approvals: {count: 1}}",
+        )
+        folder.environment("strict")
+        folder.replace(
+            "manifests/environments/strict.yaml", "spec: {}", "spec: {accepts: [candidate]}"
+        )
         folder.commit("Deploy search\n\nApproved-by: Ada Lovelace <ada@example.org>")
         folder.replace(
             "manifests/deployments/production/search.yaml", "spec:", "spec:\n  replicas: 1"
@@ -102,6 +112,22 @@ def test_what_depends_on_the_time_is_not_known_of_the_past(monday: Index) -> Non
     found = gates(monday, "/deployments/production/search?at=HEAD~1")
     assert "not known Not known here: it depends on the time" in found["freeze"]
     assert "it depends on the time" in found["promotion"]
+
+
+def test_a_release_that_runs_everywhere_may_go_nowhere(shared: Index) -> None:
+    text = shared.client.get("/releases/minilm/1.0.0/none/gates").text
+    assert "Every environment wants it already." in text
+
+
+def test_a_release_tells_where_it_may_go(monday: Index, gated: RegistryFolder) -> None:
+    part = "/releases/minilm/1.0.0/none/gates"
+    assert f'hx-get="{part}"' in monday.client.get(part.removesuffix("/gates")).text
+    assert monday.client.get(part).text.count("<li>") == 2
+    found = gates(monday, part)
+    assert found["canary"] == (
+        "canary not known Approvals: not known here: the commit that asks for it has to have them"
+    )
+    assert found["strict"] == "strict waiting Accepts candidate: it is released"
 
 
 def test_an_environment_only_tells_what_it_asks_for(monday: Index) -> None:
