@@ -74,7 +74,7 @@ class Catalogs:
         try:
             with self._connected(place) as connection:
                 return self._meta(place, connection)
-        except (sqlite3.Error, CatalogProblem):
+        except CatalogProblem:
             return None
 
     @contextmanager
@@ -125,21 +125,23 @@ class Catalogs:
 
     @contextmanager
     def _connected(self, place: _Place) -> Iterator[sqlite3.Connection]:
-        """A connection with a reading transaction, kept afterwards for the next request."""
-        connection = self._take(place)
+        """A connection with a reading transaction, kept afterwards for the next request. Raises CatalogProblem."""
+        connection: sqlite3.Connection | None = None
         usable = True
         try:
+            connection = self._take(place)
             connection.execute("BEGIN")
             yield connection
         except sqlite3.Error as problem:
             usable = False
             self._failure(place)(problem)
-            raise
+            raise _unreadable(place, problem) from problem
         except CatalogProblem:
             usable = False
             raise
         finally:
-            self._give_back(place, connection, usable=usable)
+            if connection is not None:
+                self._give_back(place, connection, usable=usable)
 
     def _take(self, place: _Place) -> sqlite3.Connection:
         with self._lock:
@@ -166,9 +168,7 @@ class Catalogs:
             meta = read_meta(connection)
         except sqlite3.Error as problem:
             self._failure(place)(problem)
-            raise CatalogProblem(
-                f"{place.path} cannot be read: {problem}", transient=True
-            ) from problem
+            raise _unreadable(place, problem) from problem
         except (KeyError, ValueError) as problem:
             self._discard(place)
             raise CatalogProblem(f"{place.path} is damaged", transient=True) from problem
@@ -288,7 +288,7 @@ class Catalogs:
             try:
                 with self._connected(place) as connection:
                     pairs.append(self._meta(place, connection).pair)
-            except (sqlite3.Error, CatalogProblem) as problem:
+            except CatalogProblem as problem:
                 _log.debug("%s is left out: %s", path, problem)
         return pairs
 
@@ -347,6 +347,10 @@ def _is_damage(problem: sqlite3.Error) -> bool:
     if code == sqlite3.SQLITE_ERROR:
         return str(problem).startswith(("no such table", "no such column"))
     return isinstance(problem, sqlite3.DatabaseError) and code not in _WAITS
+
+
+def _unreadable(place: _Place, problem: sqlite3.Error) -> CatalogProblem:
+    return CatalogProblem(f"{place.path} cannot be read: {problem}", transient=True)
 
 
 def _missing(pair: CatalogPair | None) -> CatalogProblem:

@@ -249,7 +249,8 @@ class History:
         files = [self.folder.path / path for path in self._files()]
         whole = [file for file in files if "unknown_field" not in file.read_text()]
         for file in self.random.sample(whole, 1):
-            file.write_text(file.read_text() + "  unknown_field: 1\n")
+            text = file.read_text().replace("spec: {}", "spec:")
+            file.write_text(text + "  unknown_field: 1\n")
 
     def _spoil(self) -> None:
         """An error that does not: the revision is refused until somebody repairs it."""
