@@ -9,10 +9,19 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import catalog_speed, manifest_speed, timing, web_speed, weights_speed
+from benchmarks import (
+    catalog_speed,
+    manifest_speed,
+    mutations,
+    record_speed,
+    recorder_load,
+    timing,
+    web_speed,
+    weights_speed,
+)
 
 RESULTS = Path(__file__).parent / "results"
-NAMES = ("manifests", "weights", "catalog", "web")
+NAMES = ("manifests", "weights", "catalog", "web", "records", "mutations")
 OF_EACH_MODEL = 20
 """Releases, in the corpus of the catalog and of the web index."""
 
@@ -74,6 +83,23 @@ def web(options: argparse.Namespace) -> str:
     return f"# Web index\n\n{_machine()}.\n\n{web_speed.EXPLAINED}\n{measured}"
 
 
+def records(options: argparse.Namespace) -> str:
+    """From a push to its record, and the recorder under load."""
+    recorded = record_speed.measure(options.manifests, options.pushes)
+    load = os.getloadavg()[1]
+    under_load = recorder_load.measure(options.writing)
+    return (
+        f"# Records\n\n{_machine()}, load average {load:.1f}.\n\n"
+        f"## {options.pushes} pushes to {options.manifests:,} manifests\n\n{recorded.report()}\n"
+        f"## {options.writing:g} seconds of writing\n\n{under_load.report()}"
+    )
+
+
+def mutants(options: argparse.Namespace) -> str:
+    """Bad manifests."""
+    return f"# Mutations\n\n{_machine()}.\n\n{mutations.measure(options.mutants).report()}"
+
+
 def _models(options: argparse.Namespace) -> int:
     return max(1, options.releases // OF_EACH_MODEL)
 
@@ -92,6 +118,9 @@ def main() -> None:
     parser.add_argument("--gib", type=float, default=2.0, help="of weights")
     parser.add_argument("--releases", type=int, default=100_000, help="of catalog and web")
     parser.add_argument("--seconds", type=int, default=5, help="of each load on a server")
+    parser.add_argument("--pushes", type=int, default=20, help="of records")
+    parser.add_argument("--writing", type=float, default=60.0, help="seconds of records")
+    parser.add_argument("--mutants", type=int, default=100_000, help="of mutations")
     options = parser.parse_args()
     if unknown := set(options.names) - set(NAMES):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
@@ -101,6 +130,8 @@ def main() -> None:
         "weights": ("weights.md", weights),
         "catalog": (f"catalog-{releases}.md", catalog),
         "web": (f"web-{releases}.md", web),
+        "records": ("records.md", records),
+        "mutations": ("mutations.md", mutants),
     }
     RESULTS.mkdir(exist_ok=True)
     for name in options.names or NAMES:
