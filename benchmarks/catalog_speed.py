@@ -1,23 +1,26 @@
 """The catalog behind the web index at many releases: built, changed, asked, and taken back in time.
 
-Run it as `python -m benchmarks.catalog_speed`. Each number is of one process; questions are asked once each, so that
-nothing but what a process keeps between requests is warm. `web_speed` asks over HTTP.
+Run it as `python -m benchmarks.catalog_speed`. One process builds and changes, as an updater does; another one asks, as
+a worker does. Questions are asked once each, so that nothing but what a process keeps between requests is warm.
+`web_speed` asks over HTTP.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import multiprocessing
 import os
 import platform
-import resource
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks import web_corpus
 from registry_tool.catalog.files import Catalogs
@@ -30,22 +33,44 @@ RESULTS = Path(__file__).parent / "results"
 _FACETS = ("company", "tags", "quantization")
 
 
+class Run(NamedTuple):
+    """Milliseconds of one run: on the clock, and of processors, those of processes that it started included."""
+
+    clock: float
+    processor: float
+
+
 @dataclass(frozen=True)
 class Row:
-    """Milliseconds of several runs of one thing."""
+    """Several runs of one thing."""
 
     name: str
-    milliseconds: tuple[float, ...]
+    runs: tuple[Run, ...]
     note: str = ""
 
-    @property
-    def p95(self) -> float:
-        """The time that 95 of 100 runs stay below."""
-        ordered = sorted(self.milliseconds)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
+    def cells(self) -> str:
+        """For a table."""
+        clock, processor = (sorted(values) for values in zip(*self.runs, strict=True))
+        return (
+            f"{len(self.runs)} | {statistics.median(clock):.1f} | {_p95(clock):.1f} "
+            f"| {clock[-1]:.1f} | {_p95(processor):.1f}"
+        )
 
 
-def measure(models: int, releases: int, folder: Path) -> list[Row]:
+def _p95(ordered: Sequence[float]) -> float:
+    """What 95 of 100 stay below."""
+    return ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
+
+
+class Measured(NamedTuple):
+    """All that was measured."""
+
+    rows: list[Row]
+    memory: list[tuple[str, float]]
+    """Peaks of processes in MB."""
+
+
+def measure(models: int, releases: int, folder: Path) -> Measured:
     """All parts, on a fresh corpus below `folder`."""
     root = web_corpus.write_web_corpus(folder / "registry.git", models, releases)
     with Repository.open(root) as repository, BlobCache(folder / "blobs.sqlite") as cache:
@@ -53,11 +78,26 @@ def measure(models: int, releases: int, folder: Path) -> list[Row]:
         jobs = os.cpu_count() or 1
         updater = CatalogUpdater(repository, catalogs, cache, jobs=jobs)
         rows = list(_updates(updater, catalogs, root, models))
-        rows += _questions(catalogs, models)
         catalogs.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    rows.append(Row("peak memory of the process that did all this, MB", (peak,)))
-    return rows
+    memory = [("that did this", _peak())]
+    # A process of its own, so that its memory is that of a worker.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        answered, peak = pool.submit(_answers, catalogs.directory, models).result()
+    memory.append(("that asked", peak))
+    return Measured([*rows, *answered], memory)
+
+
+def _peak() -> float:
+    """Peak memory in MB; what `resource` tells of a new process begins with the memory of the one that started it."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if "VmHWM" in line)
+
+
+def _answers(directory: Path, models: int) -> tuple[list[Row], float]:
+    catalogs = Catalogs(directory)
+    rows = list(_questions(catalogs, models))
+    catalogs.close()
+    return rows, _peak()
 
 
 def _updates(updater: CatalogUpdater, catalogs: Catalogs, root: Path, models: int) -> Iterator[Row]:
@@ -71,7 +111,7 @@ def _updates(updater: CatalogUpdater, catalogs: Catalogs, root: Path, models: in
     edits = []
     for number in range(15):
         web_corpus.push_edit(root, models, 7 * number + 1)
-        edits.append(_milliseconds(updater.refresh))
+        edits.append(_run(updater.refresh))
     yield Row("one-file push until visible", tuple(edits))
     yield _timed("?at= 1,000 commits back, the first time", [lambda: updater.at("main~1000")])
     yield _timed("?at= 1 commit further", [lambda: updater.at("main~1001")])
@@ -143,28 +183,33 @@ def _dashboard(catalogs: Catalogs) -> Callable[[], object]:
     return ask
 
 
-def _milliseconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def _run(work: Callable[[], object]) -> Run:
+    start, spent = time.perf_counter(), _processor()
     work()
-    return (time.perf_counter() - start) * 1000
+    return Run((time.perf_counter() - start) * 1000, (_processor() - spent) * 1000)
+
+
+def _processor() -> float:
+    ended = os.times()
+    return time.process_time() + ended.children_user + ended.children_system
 
 
 def _timed(name: str, work: Sequence[Callable[[], object]], note: str = "") -> Row:
-    return Row(name, tuple(_milliseconds(each) for each in work), note)
+    return Row(name, tuple(map(_run, work)), note)
 
 
-def report(rows: Sequence[Row], models: int, releases: int) -> str:
+def report(measured: Measured, models: int, releases: int) -> str:
     """A Markdown table."""
     lines = [
         f"## {models * releases:,} releases of {models:,} models",
         "",
-        "| what | runs | median ms | p95 ms | max ms | |",
-        "|---|---|---|---|---|---|",
+        "| what | runs | median ms | p95 ms | max ms | p95 ms of CPU | |",
+        "|---|---|---|---|---|---|---|",
     ]
+    lines += [f"| {row.name} | {row.cells()} | {row.note} |" for row in measured.rows]
     lines += [
-        f"| {row.name} | {len(row.milliseconds)} | {statistics.median(row.milliseconds):.1f} "
-        f"| {row.p95:.1f} | {max(row.milliseconds):.1f} | {row.note} |"
-        for row in rows
+        "",
+        *(f"Peak memory of the process {what}: {peak:.0f} MB." for what, peak in measured.memory),
     ]
     return "\n".join(lines) + "\n"
 
@@ -176,11 +221,12 @@ def main() -> None:
     parser.add_argument("--releases", type=int, default=20, help="of each model")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="registry-tool-bench-") as folder:
-        rows = measure(options.models, options.releases, Path(folder))
+        before = os.getloadavg()[0]
+        measured = measure(options.models, options.releases, Path(folder))
     machine = f"{os.cpu_count()} processors, Python {platform.python_version()}"
-    load = f"load {os.getloadavg()[0]:.1f} at the end"
+    load = f"load average {before:.1f} at the beginning and {os.getloadavg()[0]:.1f} at the end"
     text = f"# Catalog\n\n{datetime.now(UTC):%Y-%m-%d}, {machine}, {load}.\n\n"
-    text += report(rows, options.models, options.releases)
+    text += report(measured, options.models, options.releases)
     RESULTS.mkdir(exist_ok=True)
     target = RESULTS / f"catalog-{options.models * options.releases}.md"
     target.write_text(text)
