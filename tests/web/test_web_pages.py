@@ -118,6 +118,11 @@ def test_commands_and_the_edit_link_change_what_is_shown(
     )
 
 
+def test_the_image_can_be_pulled_by_the_command_that_is_shown(shared: Index) -> None:
+    text = page(shared, "/releases/minilm/1.0.0/none")
+    assert 'data-copy="docker pull localhost:8000/minilm:1.0.0"' in text
+
+
 def test_the_log_of_a_build_can_be_read(shared: Index) -> None:
     (build,) = shared.get("/builds")["items"]
     assert build["key"] in page(shared, f"/{build['id']}/log")

@@ -86,6 +86,7 @@ def release(request: Request, model: str, version: str, quantization: str = "non
             model=find(page.catalog, "models", model),
             builds=builds,
             build=image_build(builds),
+            pull=_pull(page, image_build(builds)),
             records=some(page.catalog, "deployment-records", release=name, limit=50),
             changes=some(page.catalog, "audit", about=identity.subject, limit=20),
             commands=release_commands(page.catalog, item, identity, builds),
@@ -139,6 +140,16 @@ def image_build(builds: Sequence[Item]) -> Item | None:
     return None
 
 
+def _pull(page: Visit, build: Item | None) -> str:
+    """The command that pulls the complete image; empty while there is none."""
+    if build is None or not build["images"]:
+        return ""
+    reference = build["images"][0]["reference"]
+    if build["store"] == page.context.store.name:
+        reference = f"{page.view.tip.registry.images.served_at}/{reference}"
+    return f"docker pull {reference}"
+
+
 def release_commands(
     catalog: Catalog, item: Item, identity: ReleaseId, builds: Sequence[Item]
 ) -> list[Command]:
@@ -159,11 +170,27 @@ def release_commands(
     if item["yanked"]:
         found.append(Command("Take the yank back", f"registry-tool yank {name} --undo"))
     else:
-        environments = some(catalog, "environments", limit=1)
-        place = environments[0]["name"] if environments else "ENVIRONMENT"
-        deploy = f"registry-tool new deployment {place}/{identity.model} --release {name}"
-        found.append(Command("Deploy", deploy))
+        place = f"{_next_place(catalog, item)}/{identity.model}"
+        found.append(Command("Deploy", f"registry-tool new deployment {place} --release {name}"))
         found.append(Command("Yank", f'registry-tool yank {name} --reason "…"'))
     if item.get("lock"):
         found.append(Command("Get the files", f"registry-tool artifact pull {name}"))
+    if item["stage"] == "candidate":
+        found.append(Command("Add a file", f"registry-tool artifact add {name} FILE"))
     return found
+
+
+def _next_place(catalog: Catalog, release: Item) -> str:
+    """An environment that takes the release and does not have it, rather one that others promote from."""
+    has = {entry["environment"] for entry in release["deployments"]}
+    names = [
+        environment["name"]
+        for environment in some(catalog, "environments", limit=_PLACES, sort=("name",))
+        if release["stage"] in environment["accepts"] and environment["name"] not in has
+    ]
+    first = next((name for name in names if _is_promoted_from(catalog, name)), None)
+    return first or next(iter(names), "ENVIRONMENT")
+
+
+def _is_promoted_from(catalog: Catalog, name: str) -> bool:
+    return bool(some(catalog, "environments", promote_from=name, limit=1))
