@@ -366,6 +366,7 @@ def test_docker_registry_gets_each_blob_once(
         assert seen.stdout.strip().startswith("sha256:")
 
 
+@pytest.mark.xdist_group("engine")
 def test_docker_pulls_the_same_files(
     applied: Applied, docker_registry: DockerRegistry, docker_host: str
 ) -> None:
