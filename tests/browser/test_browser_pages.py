@@ -266,6 +266,23 @@ def test_the_keyboard_is_enough(served: Server, visit: OpenPage) -> None:
     assert page.evaluate(outline) == "solid"
 
 
+FOCUS = """() => {
+    const at = document.activeElement, mark = at.querySelector(".mark");
+    return at.tagName + " " + (mark ? getComputedStyle(mark).stroke : getComputedStyle(at).outlineStyle);
+}"""
+
+
+def test_focus_is_seen_wherever_it_goes(served: Server, visit: OpenPage) -> None:
+    page = visit(served, "/")
+    page.locator("#main").focus()
+    seen = []
+    for _ in range(45):
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate(FOCUS))
+    assert [entry for entry in seen if entry.endswith(" none")] == []
+    assert any(entry.startswith("a rgb") for entry in seen)
+
+
 def test_a_command_is_copied(served: Server, visit: OpenPage) -> None:
     page = visit(
         served, "/releases/minilm/1.1.0/none", permissions=["clipboard-read", "clipboard-write"]

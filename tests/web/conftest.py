@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from everything import RECORDS, manifests, write_everything
 from registries import RegistryFolder, add_minilm, empty_repository
 from web_index import Index, Server, add_key, apply_to, open_index, run_server
 
@@ -62,3 +65,26 @@ def closed_index(closed: tuple[RegistryFolder, KeyText]) -> Iterator[tuple[Index
     folder, key = closed
     with open_index(folder.path) as opened:
         yield opened, key
+
+
+@pytest.fixture(scope="session")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    """The index of a registry in which every field of every kind is set."""
+    folder = tmp_path_factory.mktemp("everything")
+    registry = RegistryFolder(folder / "registry", folder / "storage")
+    registry.path.mkdir()
+    registry.git("init", "--quiet", "--initial-branch=main")
+    with pytest.MonkeyPatch.context() as patch:
+        for role in ("AUTHOR", "COMMITTER"):
+            patch.setenv(f"GIT_{role}_NAME", "Ada Lovelace")
+            patch.setenv(f"GIT_{role}_EMAIL", "ada@example.org")
+        write_everything(registry)
+    with open_index(registry.path) as index:
+        yield index
+
+
+@pytest.fixture(scope="session")
+def documents(everything: Index) -> dict[str, dict[str, Any]]:
+    """Its manifests and records, by path."""
+    storage = everything.get("/models/everything")["storage_path"].removesuffix("/everything")
+    return {**manifests(Path(storage)), **RECORDS}

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import pytest
-from everything import RECORDS, leaves, manifests, write_everything
-from registries import RegistryFolder
-from web_index import Index, open_index
+from everything import RECORDS, leaves
+from web_index import Index
 
 from registry_tool.domain.kinds import MANIFEST_KINDS, RECORD_KINDS
 
@@ -55,27 +52,6 @@ class Text(HTMLParser):
 
     def __str__(self) -> str:
         return " ".join(self.parts)
-
-
-@pytest.fixture(scope="module")
-def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
-    folder = tmp_path_factory.mktemp("everything")
-    registry = RegistryFolder(folder / "registry", folder / "storage")
-    registry.path.mkdir()
-    registry.git("init", "--quiet", "--initial-branch=main")
-    with pytest.MonkeyPatch.context() as patch:
-        for role in ("AUTHOR", "COMMITTER"):
-            patch.setenv(f"GIT_{role}_NAME", "Ada Lovelace")
-            patch.setenv(f"GIT_{role}_EMAIL", "ada@example.org")
-        write_everything(registry)
-    with open_index(registry.path) as index:
-        yield index
-
-
-@pytest.fixture(scope="module")
-def documents(everything: Index) -> dict[str, dict[str, Any]]:
-    storage = everything.get("/models/everything")["storage_path"].removesuffix("/everything")
-    return {**manifests(Path(storage)), **RECORDS}
 
 
 def field_names(kind: str) -> set[str]:

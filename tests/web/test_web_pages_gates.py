@@ -130,6 +130,11 @@ def test_a_release_tells_where_it_may_go(monday: Index, gated: RegistryFolder) -
     assert found["strict"] == "strict waiting Accepts candidate: it is released"
 
 
+def test_who_approved_is_told_with_the_change(monday: Index) -> None:
+    text = " ".join(monday.client.get("/deployments/production/search").text.split())
+    assert "Ada Lovelace, approved by Grace Hopper, <code" in text
+
+
 def test_an_environment_only_tells_what_it_asks_for(monday: Index) -> None:
     found = gates(monday, "/environments/production")
     assert found["accepts"] == "Accepts released"
