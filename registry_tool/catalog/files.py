@@ -17,12 +17,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from registry_tool.catalog import building
 from registry_tool.catalog.inputs import CatalogDelta, CatalogInputs, CatalogPair
 from registry_tool.catalog.memory import Memory, Shared
 from registry_tool.catalog.meta import Meta, read_meta
+from registry_tool.catalog.places import Place, is_damage, place_at, remove
 from registry_tool.catalog.queries import Catalog
 from registry_tool.errors import CatalogProblem
 
@@ -31,17 +31,8 @@ __all__ = ["CatalogPair", "Catalogs"]
 _log = logging.getLogger(__name__)
 _POINTER, _LOCK, _AT = "current", "lock", "at"
 _ENDING = ".sqlite"
-_WAITS = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT)
 _IDLE = 16
 """Connections that are kept for the next request."""
-
-
-class _Place(NamedTuple):
-    """A file, as it was when a connection to it was opened."""
-
-    path: Path
-    inode: int
-    immutable: bool
 
 
 class Catalogs:
@@ -55,7 +46,7 @@ class Catalogs:
         """`keep` is how many catalogs of other revisions stay."""
         self.directory = directory
         self._keep = keep
-        self._idle: list[tuple[_Place, sqlite3.Connection]] = []
+        self._idle: list[tuple[Place, sqlite3.Connection]] = []
         self._lock = threading.Lock()
         self._memory = Shared()
 
@@ -98,33 +89,33 @@ class Catalogs:
         """Whether `open` would find a pair."""
         return self._place_of(pair) is not None
 
-    def _place_of(self, pair: CatalogPair | None) -> _Place | None:
+    def _place_of(self, pair: CatalogPair | None) -> Place | None:
         if pair is None:
             return self._current_place()
         current = self.current()
         if current is not None and current.key == pair.key:
             return self._current_place()
-        place = _place(self._at_path(pair), immutable=True)
+        place = place_at(self._at_path(pair), immutable=True)
         if place is not None:
             # What was used last stays the longest.
             with suppress(OSError):
                 os.utime(place.path)
         return place
 
-    def _current_place(self) -> _Place | None:
+    def _current_place(self) -> Place | None:
         try:
             name = (self.directory / _POINTER).read_text().strip()
         except (OSError, UnicodeDecodeError):
             return None
         if not name or "/" in name:
             return None
-        return _place(self.directory / name, immutable=False)
+        return place_at(self.directory / name, immutable=False)
 
     def _at_path(self, pair: CatalogPair) -> Path:
         return self.directory / _AT / f"{pair.key}{_ENDING}"
 
     @contextmanager
-    def _connected(self, place: _Place) -> Iterator[sqlite3.Connection]:
+    def _connected(self, place: Place) -> Iterator[sqlite3.Connection]:
         """A connection with a reading transaction, kept afterwards for the next request. Raises CatalogProblem."""
         connection: sqlite3.Connection | None = None
         usable = True
@@ -143,14 +134,14 @@ class Catalogs:
             if connection is not None:
                 self._give_back(place, connection, usable=usable)
 
-    def _take(self, place: _Place) -> sqlite3.Connection:
+    def _take(self, place: Place) -> sqlite3.Connection:
         with self._lock:
             for number in range(len(self._idle) - 1, -1, -1):
                 if self._idle[number][0] == place:
                     return self._idle.pop(number)[1]
         return building.connect_for_reading(place.path, immutable=place.immutable)
 
-    def _give_back(self, place: _Place, connection: sqlite3.Connection, *, usable: bool) -> None:
+    def _give_back(self, place: Place, connection: sqlite3.Connection, *, usable: bool) -> None:
         with suppress(sqlite3.Error):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -163,7 +154,7 @@ class Catalogs:
         for old in leaving:
             old.close()
 
-    def _meta(self, place: _Place, connection: sqlite3.Connection) -> Meta:
+    def _meta(self, place: Place, connection: sqlite3.Connection) -> Meta:
         try:
             meta = read_meta(connection)
         except sqlite3.Error as problem:
@@ -177,21 +168,21 @@ class Catalogs:
             raise CatalogProblem(f"{place.path} was made by another version", transient=True)
         return meta
 
-    def _failure(self, place: _Place) -> Callable[[sqlite3.Error], None]:
+    def _failure(self, place: Place) -> Callable[[sqlite3.Error], None]:
         def failed(problem: sqlite3.Error) -> None:
-            if _is_damage(problem):
+            if is_damage(problem):
                 _log.warning("the catalog %s is damaged and thrown away: %s", place.path, problem)
                 self._discard(place)
 
         return failed
 
-    def _discard(self, place: _Place) -> None:
+    def _discard(self, place: Place) -> None:
         """Remove a damaged file, unless another one has its name by now."""
-        if _place(place.path, immutable=place.immutable) == place:
-            _remove(place.path)
+        if place_at(place.path, immutable=place.immutable) == place:
+            remove(place.path)
         self._forget(lambda known: known == place)
 
-    def _forget(self, which: Callable[[_Place], bool]) -> None:
+    def _forget(self, which: Callable[[Place], bool]) -> None:
         with self._lock:
             leaving = [entry for entry in self._idle if which(entry[0])]
             self._idle = [entry for entry in self._idle if not which(entry[0])]
@@ -269,7 +260,7 @@ class Catalogs:
                 f"the catalog cannot be copied: {problem}", transient=True
             ) from problem
 
-    def _copy(self, place: _Place, path: Path) -> None:
+    def _copy(self, place: Place, path: Path) -> None:
         if place.immutable:
             shutil.copyfile(place.path, path)
             return
@@ -282,7 +273,7 @@ class Catalogs:
         current = self.current()
         pairs = [current] if current is not None else []
         for path in sorted((self.directory / _AT).glob(f"*{_ENDING}")):
-            place = _place(path, immutable=True)
+            place = place_at(path, immutable=True)
             if place is None:
                 continue
             try:
@@ -300,12 +291,12 @@ class Catalogs:
     def _finished(self, path: Path) -> Iterator[Path]:
         """A file that gets its name when it is whole."""
         part = path.with_name(f".{path.name}.{os.getpid()}")
-        _remove(part)
+        remove(part)
         try:
             yield part
             part.replace(path)
         finally:
-            _remove(part)
+            remove(part)
         self._limit()
 
     def _limit(self) -> None:
@@ -314,42 +305,20 @@ class Catalogs:
             (path.stat().st_mtime_ns, path) for path in self.directory.glob(f"{_AT}/*{_ENDING}")
         ]
         for _, path in sorted(known, reverse=True)[self._keep :]:
-            _remove(path)
+            remove(path)
 
     def _clean(self) -> None:
         """Remove files that no pointer names any more, and left-overs of processes that were killed."""
         current = self._current_place()
         for path in (*self.directory.glob(f"*{_ENDING}"), *self.directory.glob(".*.sqlite.*")):
             if current is None or path != current.path:
-                _remove(path)
+                remove(path)
         for path in (self.directory / _AT).glob(".*.sqlite.*"):
-            _remove(path)
+            remove(path)
         self._forget(lambda place: not place.immutable and place != current)
 
 
-def _place(path: Path, *, immutable: bool) -> _Place | None:
-    try:
-        return _Place(path, path.stat().st_ino, immutable)
-    except OSError:
-        return None
-
-
-def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        with suppress(OSError):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _is_damage(problem: sqlite3.Error) -> bool:
-    """Whether the file is to blame, not the question or another process."""
-    # The low byte is the error, the rest says more about it.
-    code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_ERROR:
-        return str(problem).startswith(("no such table", "no such column"))
-    return isinstance(problem, sqlite3.DatabaseError) and code not in _WAITS
-
-
-def _unreadable(place: _Place, problem: sqlite3.Error) -> CatalogProblem:
+def _unreadable(place: Place, problem: sqlite3.Error) -> CatalogProblem:
     return CatalogProblem(f"{place.path} cannot be read: {problem}", transient=True)
 
 
