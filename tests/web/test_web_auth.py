@@ -151,6 +151,14 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(closed_index: Clo
     assert str(key).lower() not in cookie
 
 
+def test_strangers_are_shown_no_way_in(closed_index: Closed) -> None:
+    index, key = closed_index
+    assert '<nav class="nav"' not in index.client.get("/login").text
+    known = index.client.get("/nowhere", headers={"X-API-Key": str(key)})
+    assert known.status_code == 404
+    assert '<nav class="nav"' in known.text
+
+
 def test_a_wrong_key_in_the_form_is_said_there(closed_index: Closed) -> None:
     index, _ = closed_index
     response = index.client.post("/login", data={"key": "wrong", "next": "/models"})

@@ -86,6 +86,13 @@ def test_errors_are_pages_that_say_what_is_wrong(
     assert said in unescape(page(shared, path, status))
 
 
+def test_an_error_page_leads_on(shared: Index) -> None:
+    for path in ("/nowhere", "/models?at=nothing"):
+        text = page(shared, path, 404)
+        assert '<nav class="nav"' in text
+        assert 'role="search"' in text
+
+
 def test_the_way_from_commit_to_deployment_is_told(
     shared: Index, shared_folder: RegistryFolder
 ) -> None:

@@ -70,6 +70,8 @@ class Site:
     """Where the forge edits a file, with ``{path}``."""
     serving_problem: str | None = None
     """Why the newest revision is not served."""
+    navigable: bool = False
+    """Whether the visitor may go to other pages."""
 
     @property
     def section(self) -> str:
@@ -123,6 +125,7 @@ def _site(request: Request, view: View | None) -> Site:
     for name, value in request.query_params.multi_items():
         if name != "at":
             query[name] = (*query.get(name, ()), value)
+    holder = key_holder(request)
     return Site(
         title=serving.settings.title,
         version=serving.context.version,
@@ -132,9 +135,11 @@ def _site(request: Request, view: View | None) -> Site:
         served=_served(serving),
         etag=view.etag if view else "",
         about=view.catalog.about() if view else None,
-        key_holder=key_holder(request),
+        key_holder=holder,
         edit_url=serving.settings.edit_url,
         serving_problem=serving.problem,
+        navigable=serving.tip is not None
+        and (holder is not None or not serving.settings.require_api_key),
     )
 
 
