@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from registry_tool.deployers.engine import Document, Engine, document_or_none
+
+_LOG_SECONDS = 5.0
+"""How long a log may be silent before it is taken as it is."""
+_HEADER = 8
 
 
 class SwarmEngine(Engine):
@@ -46,12 +51,19 @@ class SwarmEngine(Engine):
             return list(self._api.tasks(filters={"service": service}))
 
     def task_logs(self, service: str, task: str, lines: int) -> str:
-        """The end of what one task of a service wrote."""
+        """The end of what one task of a service wrote, as far as its machine tells."""
         with self._translated(f"reading the log of {service}"):
-            data: Iterable[bytes] = self._api.service_logs(
-                service, details=True, stdout=True, stderr=True, tail=lines, is_tty=False
+            # Not with the SDK's own method, which has no limit of time: for a task whose container is gone, a manager
+            # may wait for a word from its machine for ever.
+            response = self._api._get(
+                self._api._url("/services/{0}/logs", service),
+                params={"details": 1, "stdout": 1, "stderr": 1, "tail": lines},
+                stream=True,
+                timeout=_LOG_SECONDS,
             )
-            text = b"".join(data).decode(errors="replace")
+            with response:
+                self._api._raise_for_status(response)
+                text = b"".join(_frames(_until_silent(response))).decode(errors="replace")
         # Each line begins with where it is from, as name=value,name=value.
         found = (line.partition(" ") for line in text.splitlines())
         return "\n".join(line for details, _, line in found if f"task.id={task}" in details)
@@ -70,6 +82,28 @@ class SwarmEngine(Engine):
         """Remove it; nothing happens when it is gone."""
         with self._translated(f"removing the secret {secret}"):
             self._found(self._api.remove_secret, secret)
+
+
+def _until_silent(response: Any) -> bytes:
+    """What comes before the end, or before nothing comes for a while."""
+    import requests
+
+    found = bytearray()
+    try:
+        for piece in response.iter_content(None):
+            found += piece
+    except requests.ConnectionError:
+        # Of a log that breaks off, the beginning is better than nothing.
+        return bytes(found)
+    return bytes(found)
+
+
+def _frames(data: bytes) -> Iterator[bytes]:
+    """What was written, without the eight bytes before each piece: the stream, and the size in the last four."""
+    while len(data) > _HEADER:
+        size = int.from_bytes(data[4:_HEADER], "big")
+        yield data[_HEADER : _HEADER + size]
+        data = data[_HEADER + size :]
 
 
 def _service_arguments(spec: Document) -> Document:

@@ -187,13 +187,21 @@ class SwarmUpdate:
         log = ""
         if task is not None:
             parts += [self._ended(task), self._check_said(task)]
-            try:
-                log = self._engine.task_logs(service["ID"], task["ID"], LOG_LINES)
-            except Refused as refused:
-                log = refused.message
+            log = self._log(service, task)
         reasons = "; ".join(part for part in parts if part)
         text = f"{self._name} does not serve: {reasons}"
         return "\n".join(part for part in (log.strip(), text) if part)
+
+    def _log(self, service: Document, task: Document) -> str:
+        """Of the machine that it ran on, which may be this one and know more than the Swarm tells."""
+        container = (task["Status"].get("ContainerStatus") or {}).get("ContainerID")
+        try:
+            told = self._engine.task_logs(service["ID"], task["ID"], LOG_LINES)
+            if not told and container and self._engine.container(container):
+                return self._engine.logs(container, LOG_LINES)
+        except Refused as refused:
+            return refused.message
+        return told
 
     def _ended(self, task: Document) -> str:
         status = task["Status"]
