@@ -154,6 +154,23 @@ def test_two_revisions_are_compared(index: Index, applied: RegistryFolder) -> No
     assert "The manifests are the same" in page(index, "/compare?older=HEAD")
 
 
+def test_what_came_and_went_between_two_revisions_is_listed(
+    index: Index, applied: RegistryFolder
+) -> None:
+    applied.environment("canary")
+    oid = applied.commit("Add an environment")
+    applied.git("rm", "-q", "manifests/environments/canary.yaml")
+    applied.commit("Remove it again")
+    index.refresh()
+    came = page(index, f"/compare?older=HEAD~2&newer={oid}")
+    assert re.search(r"<h2>Created</h2>.*/environments/canary\?at=", came, re.DOTALL)
+    went = page(index, f"/compare?older={oid}")
+    link = re.search(r'<h2>Deleted</h2>.*href="([^"]+)">canary', went, re.DOTALL)
+    assert link is not None
+    assert "canary" in page(index, link[1])
+    assert f'<option value="{oid[:12]}">Add an environment, ' in went
+
+
 class Tags(HTMLParser):
     """What a page could run, or fetch from elsewhere, apart from its own scripts."""
 

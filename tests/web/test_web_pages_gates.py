@@ -156,3 +156,19 @@ def test_a_release_that_is_not_built_waits(applied: RegistryFolder) -> None:
     for index in index_at(applied, MONDAY):
         found = gates(index, "/deployments/production/search")
         assert "waiting It is not built yet" in found["promotion"]
+
+
+def test_the_matrix_is_narrowed_to_what_one_asks_for(monday: Index) -> None:
+    def shown(query: str) -> tuple[list[str], list[str]]:
+        text = monday.client.get(f"/deployments?{query}").text
+        columns = re.findall(r'<th scope="col"><a[^>]*>([^<]+)</a>', text)
+        cells = re.findall(r'<a class="name" href="/deployments/([^"]+)"', text)
+        return columns, cells
+
+    assert shown("") == (
+        ["staging", "strict", "canary", "production"],
+        ["staging/search", "production/search"],
+    )
+    assert shown("environment=production") == (["production"], ["production/search"])
+    assert shown("state=deployed")[1] == ["staging/search"]
+    assert shown("q=nothing")[1] == []

@@ -12,7 +12,7 @@ from registry_tool.catalog.queries import Catalog, Difference
 from registry_tool.domain.patches import Patch
 from registry_tool.domain.revisions import is_oid
 from registry_tool.errors import RepositoryProblem
-from registry_tool.web.pages.items import Item, missing, parse, require
+from registry_tool.web.pages.items import Item, missing, parse, require, some
 from registry_tool.web.pages.list_specs import FacetSpec, ListSpec
 from registry_tool.web.pages.lists import list_page
 from registry_tool.web.pages.visits import Visit, visit
@@ -20,6 +20,8 @@ from registry_tool.web.serving import serving_of
 
 router = APIRouter()
 MOST_DIFFERENCES = 500
+_OFFERED = 40
+"""Commits that the form suggests."""
 
 ACTIVITY = ListSpec(
     "audit",
@@ -107,6 +109,7 @@ def compare(request: Request, older: str = "", newer: str = "") -> Response:
             pairs=pairs,
             differences=found,
             shortened=len(found) >= MOST_DIFFERENCES,
+            recent=some(page.catalog, "audit", limit=_OFFERED),
         )
 
 

@@ -33,13 +33,20 @@ class MatrixRow:
 
 
 @router.get("/deployments")
-def deployments(request: Request, q: str = "", state: str = "", offset: int = 0) -> Response:
+def deployments(
+    request: Request, q: str = "", state: str = "", environment: str = "", offset: int = 0
+) -> Response:
     """What runs where."""
     with visit(request) as page:
         environments = some(page.catalog, "environments", limit=_ENVIRONMENTS)
         cells = page.catalog.matrix()
-        chosen = [cell for cell in cells if _wanted(cell, q, state)]
-        names = _columns(environments, chosen)
+        every = _columns(environments, cells)
+        chosen = [
+            cell
+            for cell in cells
+            if _wanted(cell, q, state) and environment in {"", cell.environment}
+        ]
+        names = [name for name in every if environment in {"", name}]
         models = sorted({cell.model for cell in chosen})
         start = max(0, offset)
         shown = models[start : start + _ROWS]
@@ -57,6 +64,8 @@ def deployments(request: Request, q: str = "", state: str = "", offset: int = 0)
             states=sorted({cell.state for cell in cells}),
             q=q,
             state=state,
+            environment=environment,
+            every=every,
             total=len(models),
             offset=start,
             following=start + _ROWS if start + _ROWS < len(models) else None,
