@@ -25,7 +25,9 @@ def build(path: Path, inputs: CatalogInputs) -> None:
     """Write a new catalog file; nobody may know of it before this returns. Raises IdentityClash."""
     with closing(sqlite3.connect(path, isolation_level=None, cached_statements=512)) as connection:
         # A file that is not finished is thrown away, so nothing is done to save half of it.
-        for setting in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -65536"):
+        # Rows of one or two kB waste less of a larger page.
+        settings = ("page_size = 8192", "journal_mode = OFF", "synchronous = OFF")
+        for setting in (*settings, "cache_size = -65536"):
             connection.execute(f"PRAGMA {setting}")
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("BEGIN")

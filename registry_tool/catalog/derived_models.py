@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+from itertools import groupby
+from typing import NamedTuple
+
 from registry_tool.catalog.context import Context, stored_facts
 from registry_tool.catalog.json_text import dumps, members
 from registry_tool.catalog.rows import LARGEST, Fact, Value
 from registry_tool.domain.release import Stage
 
-_NEWEST = (
-    "SELECT version, quantization FROM releases WHERE model = ? AND yanked = 0 AND prerelease = 0"
-    " AND stage != ? ORDER BY version_order DESC, quantization"
+_RELEASES = (
+    "SELECT version, quantization, stage, yanked OR prerelease FROM releases WHERE model = ?"
+    " ORDER BY version_order DESC, quantization"
+)
+_STORAGE = (
+    "SELECT total(size * times), total(size) FROM"
+    " (SELECT size, count(*) AS times FROM artifacts WHERE model = ? GROUP BY sha256, size)"
 )
 _DEPRECATED = Stage.DEPRECATED.value
+
+
+class _Release(NamedTuple):
+    """A release of a model, as far as it matters here; they come with the newest version first."""
+
+    version: str
+    quantization: str
+    stage: str
+    is_left_out: bool
+    """Yanked, or a pre-release."""
 
 
 def derive_model(context: Context, key: str) -> None:
@@ -20,12 +39,8 @@ def derive_model(context: Context, key: str) -> None:
     item_id, terms, path, facts = context.row(
         "SELECT id, terms, path, facts FROM models WHERE key = ?", key
     )
-    stages = dict(
-        context.rows(
-            "SELECT stage, count(*) FROM releases WHERE model = ? GROUP BY stage ORDER BY stage",
-            key,
-        )
-    )
+    releases = [_Release(*row) for row in context.rows(_RELEASES, key)]
+    stages = dict(sorted(Counter(release.stage for release in releases).items()))
     environments = context.first_column(
         "SELECT DISTINCT environment FROM deployments WHERE running >= ? AND running < ?"
         " ORDER BY environment",
@@ -35,9 +50,9 @@ def derive_model(context: Context, key: str) -> None:
     files, unique_files, images = _storage(context, key)
     extra = {
         "releases": {
-            "count": sum(stages.values()),
+            "count": len(releases),
             "stages": stages,
-            "latest": _latest(context, key),
+            "latest": _latest(releases),
         },
         "storage": {"files": files, "unique_files": unique_files, "images": images},
         "environments": environments,
@@ -45,12 +60,7 @@ def derive_model(context: Context, key: str) -> None:
     derived: tuple[Fact, ...] = (
         *(("stage", stage) for stage in stages),
         *(("environment", environment) for environment in environments),
-        *(
-            ("quantization", name)
-            for name in context.first_column(
-                "SELECT DISTINCT quantization FROM releases WHERE model = ?", key
-            )
-        ),
+        *(("quantization", name) for name in {release.quantization for release in releases}),
     )
     context.store_derived(
         "models",
@@ -58,7 +68,7 @@ def derive_model(context: Context, key: str) -> None:
         context.tracer.file(path),
         (*stored_facts(facts), *derived),
         {
-            "releases": sum(stages.values()),
+            "releases": len(releases),
             "storage": unique_files,
             "files_size": files,
             "unique_files_size": unique_files,
@@ -68,26 +78,19 @@ def derive_model(context: Context, key: str) -> None:
     )
 
 
-def _latest(context: Context, model: str) -> dict[str, object] | None:
+def _latest(releases: Iterable[_Release]) -> dict[str, object] | None:
     """The newest version that may be used, with its quantizations."""
-    newest: list[str] = []
-    version: str | None = None
-    for found, quantization in context.connection.execute(_NEWEST, (model, _DEPRECATED)):
-        if version not in {None, found}:
-            break
-        version = found
-        newest.append(quantization)
-    return {"version": version, "quantizations": newest} if version is not None else None
+    usable = (one for one in releases if not one.is_left_out and one.stage != _DEPRECATED)
+    for version, newest in groupby(usable, key=lambda one: one.version):
+        return {"version": version, "quantizations": [one.quantization for one in newest]}
+    return None
 
 
-def _storage(context: Context, model: str) -> tuple[int, int, int]:
-    files = context.row("SELECT total(size) FROM artifacts WHERE model = ?", model)
-    unique = context.row(
-        "SELECT total(size) FROM (SELECT DISTINCT sha256, size FROM artifacts WHERE model = ?)",
-        model,
-    )
-    images = context.row("SELECT total(size) FROM layers WHERE model = ?", model)
-    return tuple(min(int(found[0]), LARGEST) for found in (files, unique, images))  # type: ignore[return-value]
+def _storage(context: Context, model: str) -> tuple[int, ...]:
+    """Bytes of all locked files, of the distinct ones, and of the layers of its images."""
+    files, unique = context.row(_STORAGE, model)
+    (images,) = context.row("SELECT total(size) FROM layers WHERE model = ?", model)
+    return tuple(min(int(found), LARGEST) for found in (files, unique, images))
 
 
 def _store_layers(context: Context, model: str) -> None:

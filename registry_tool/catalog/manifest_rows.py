@@ -145,23 +145,24 @@ def _model_words(model: Model) -> Words:
 
 def _release(file: ManifestFile, release: Release) -> ItemRow:
     spec = release.spec
+    stage, prerelease = spec.stage.value, is_prerelease(spec.version)
     columns: dict[str, Value] = {
         "model": spec.model,
         "version": spec.version,
         "version_order": version_order(spec.version),
         "quantization": spec.quantization,
-        "stage": spec.stage.value,
+        "stage": stage,
         "template": spec.template.name,
         "storage_path": spec.storage_path,
         "yanked": int(spec.yanked is not None),
-        "prerelease": int(is_prerelease(spec.version)),
+        "prerelease": int(prerelease),
     }
     facts = (
         *release_facts(release.id),
-        ("stage", spec.stage.value),
+        ("stage", stage),
         ("template", spec.template.name),
         ("yanked", flag(spec.yanked)),
-        ("prerelease", flag(is_prerelease(spec.version))),
+        ("prerelease", flag(prerelease)),
         ("auto_build", flag(spec.auto_build)),
         *(("platform", platform) for platform in dict.fromkeys(spec.platforms)),
     )
@@ -177,7 +178,8 @@ def _lock(file: ManifestFile, lock: ArtifactLock) -> LockRow:
     spec = lock.spec
     roles: dict[str, int] = {}
     for entry in spec.files:
-        roles[entry.role.value] = roles.get(entry.role.value, 0) + entry.size
+        role = entry.role.value
+        roles[role] = roles.get(role, 0) + entry.size
     size = sum(roles.values())
     summary = {
         "target": spec.target,
@@ -191,7 +193,7 @@ def _lock(file: ManifestFile, lock: ArtifactLock) -> LockRow:
     head = {"labels": lock.metadata.labels, "annotations": lock.metadata.annotations}
     layers = spec.model_dump_json(by_alias=True, include={"layers"})
     columns: dict[str, Value] = {
-        "key": str(lock.id),
+        "key": file.name,
         "path": file.path,
         "oid": file.oid,
         "model": spec.model,
@@ -199,11 +201,12 @@ def _lock(file: ManifestFile, lock: ArtifactLock) -> LockRow:
         "summary": members(dumps(summary)),
         "detail": members(dumps(head)) + members(layers),
     }
-    return LockRow(columns, tuple(_artifacts(lock)))
+    return LockRow(columns, tuple(_artifacts(file.name, lock)))
 
 
-def _artifacts(lock: ArtifactLock) -> Iterator[ItemRow]:
+def _artifacts(release: str, lock: ArtifactLock) -> Iterator[ItemRow]:
     shared = {**release_columns(lock.id), "version": lock.spec.version}
+    names = release_facts(lock.id)
     for file in lock.spec.files:
         columns: dict[str, Value] = {
             **shared,
@@ -215,9 +218,9 @@ def _artifacts(lock: ArtifactLock) -> Iterator[ItemRow]:
         facts = (
             ("role", file.role.value),
             *present({"media_type": file.media_type}),
-            *release_facts(lock.id),
+            *names,
         )
-        yield ItemRow("artifacts", columns, facts, Words(file.path, str(lock.id)))
+        yield ItemRow("artifacts", columns, facts, Words(file.path, release))
 
 
 def _environment(file: ManifestFile, environment: Environment) -> ItemRow:
