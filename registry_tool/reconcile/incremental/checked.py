@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -36,6 +37,8 @@ class Checked:
     cache: Cache | None
     full: DesiredState | None
     """Everything, when it had to be done."""
+    jobs: Callable[[], int]
+    """How many processes may parse what no cache has."""
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
@@ -67,4 +70,4 @@ class Checked:
         """All valid manifests, loaded when they are asked for."""
         if self.full is not None:
             return self.full.desired
-        return load(self.source, self.cache).desired
+        return load(self.source, self.cache, jobs=self.jobs()).desired

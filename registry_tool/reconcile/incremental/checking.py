@@ -123,7 +123,9 @@ class _Run:
     def everything(self) -> Checked:
         """All checks of all manifests."""
         state = read_desired(self._source, self._base, cache=self._cache, jobs=self._jobs())
-        return Checked(state.diagnostics, state.checked, self._source, self._cache, state)
+        return Checked(
+            state.diagnostics, state.checked, self._source, self._cache, state, self._jobs
+        )
 
     def _remember(self, rows: Rows, result: Checked) -> None:
         state = result.full
@@ -180,7 +182,7 @@ class _Run:
     def _settle(self, rows: Rows, checked: int, found: Mapping[str, Sequence[Diagnostic]]) -> None:
         listed = [diagnostic for group in found.values() for diagnostic in group]
         ordered = tuple(sorted(listed, key=lambda entry: entry.sort_key))
-        self.result = Checked(ordered, checked, self._source, self._cache, None)
+        self.result = Checked(ordered, checked, self._source, self._cache, None, self._jobs)
 
     def _changed(self, rows: Rows, changes: Sequence[FileChange]) -> set[str]:
         """The groups of changed files, before and after; their rows are brought up to date."""
