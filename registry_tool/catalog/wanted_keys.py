@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 from registry_tool.catalog.context import Context
 from registry_tool.catalog.inputs import Blob, KeyQuestion
 from registry_tool.catalog.tracked_releases import wanted_release
 
+_AT_ONCE = 1000
+"""Deployments whose files are held together."""
 # A deployment without a record is pending, whatever its key is.
 _FILES = """
 SELECT item.path, item.oid, environments.path, environments.oid, releases.path, releases.oid,
@@ -26,8 +29,11 @@ WHERE item.key = ?1 AND item.path IS NOT NULL
 
 def wanted_keys(context: Context, deployments: Sequence[str]) -> Mapping[str, str]:
     """The keys that these deployments should run with, as far as they can be told."""
-    questions = list(_questions(context, deployments))
-    return context.keys(questions) if questions else {}
+    questions = _questions(context, deployments)
+    found: dict[str, str] = {}
+    while some := list(islice(questions, _AT_ONCE)):
+        found |= context.keys(some)
+    return found
 
 
 def _questions(context: Context, deployments: Sequence[str]) -> Iterator[KeyQuestion]:
