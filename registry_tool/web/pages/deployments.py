@@ -9,9 +9,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from registry_tool.catalog.queries import Catalog, Cell
+from registry_tool.domain.subjects import DeploymentId
 from registry_tool.web.pages.gates import Gate, declared_gates, gates_of, waiting_for
 from registry_tool.web.pages.items import Item, find, require, some
-from registry_tool.web.pages.observations import observation_of
+from registry_tool.web.pages.observations import observation_at, observation_of
 from registry_tool.web.pages.presenting import release_name
 from registry_tool.web.pages.releases import Command
 from registry_tool.web.pages.visits import Visit, visit
@@ -123,7 +124,7 @@ def deployment(request: Request, environment: str, name: str) -> Response:
             item=item,
             environment=place,
             gates=_gates(page, place, item),
-            drift=observation_of(page).drift.get(key, ()),
+            drift=observation_at(page, [DeploymentId(environment, name)]).drift.get(key, ()),
             records=records,
             changes=some(page.catalog, "audit", about=f"deployment/{key}", limit=20),
             commands=deployment_commands(page.catalog, item, environment, name, records),

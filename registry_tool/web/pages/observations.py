@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -30,15 +30,18 @@ class Observation:
         return len(self.drift)
 
 
-def observation_of(page: Visit, cells: Sequence[Cell] | None = None) -> Observation:
-    """The last look on this machine, at `cells` or all deployments; of another time when it is not current."""
+def observation_of(page: Visit, cells: Iterable[Cell]) -> Observation:
+    """The last look on this machine at some deployments; only its time when it is not current."""
+    return observation_at(page, [DeploymentId(cell.environment, cell.name) for cell in cells])
+
+
+def observation_at(page: Visit, places: Sequence[DeploymentId]) -> Observation:
+    """The same, by names."""
     observed = page.context.observed()
     if observed is None:
         return Observation()
     if observed.records != page.catalog.pair.records:
         return Observation(observed.observed_at)
-    shown = page.catalog.matrix() if cells is None else cells
-    places = [DeploymentId(cell.environment, cell.name) for cell in shown]
     drift = {str(place): lines for place in places if (lines := observed.about(place))}
     told = tuple(f"{name}: " for place in places for name in _names(place))
     other = tuple(line for line in observed.drift if not line.startswith(told))
