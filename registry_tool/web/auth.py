@@ -152,9 +152,12 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/login")
 def login_form(request: Request, following: Annotated[str, Query(alias="next")] = "/") -> Response:
-    """The form that takes a key."""
+    """The form that takes a key; where none is needed, the page that was wanted."""
     from registry_tool.web.pages.login import login_page
 
+    gate: Gate = request.app.state.gate
+    if gate.state == "open":
+        return RedirectResponse(_own_path(following), 303)
     return login_page(request, following=_own_path(following))
 
 

@@ -66,6 +66,12 @@ def test_what_only_begins_like_that_does_not(closed_index: Closed, path: str) ->
     assert status(closed_index[0], path.replace("..", "%2e%2e")) in {303, 401}
 
 
+def test_nobody_is_asked_for_a_key_that_is_not_needed(shared: Index) -> None:
+    response = shared.client.get("/login?next=/models")
+    assert response.status_code == 303
+    assert response.headers["location"] == "/models"
+
+
 def test_a_registry_without_that_setting_is_open(index: Index) -> None:
     assert status(index) == 200
     assert status(index, X_API_Key="whatever") == 200
