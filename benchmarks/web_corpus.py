@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -108,35 +109,40 @@ def write_web_corpus(root: Path, models: int, releases: int, tail: int = TAIL) -
     subprocess.run(
         ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(root)], check=True
     )
-    process = subprocess.Popen(
-        ["git", "-C", str(root), "fast-import", "--quiet"], stdin=subprocess.PIPE
-    )
-    assert process.stdin is not None
-    with process.stdin as stream:
+    with _importing(root) as stream:
         files = _files(models, releases)
         _commit(stream, "refs/heads/main", _START, "Add everything", files)
         for number in range(tail):
             path = f"manifests/models/{model_name(number % models)}.yaml"
             changed = iter([(path, model_file(number % models, tag=100 + number))])
             _commit(stream, "refs/heads/main", _START + 60 * number, f"Edit {number}", changed)
+    # Records name the revision that they were made for, here the first one.
+    command = ["git", "-C", str(root), "rev-list", "--max-parents=0", "main"]
+    first = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    with _importing(root) as stream:
         records = _records(models, releases)
-        _commit(stream, "refs/heads/registry-records", _START, "Record builds", records)
-    if process.wait() != 0:
-        raise RuntimeError("git fast-import failed")
+        message = f"Record builds\n\nRegistry-Revision: main@sha1:{first}"
+        _commit(stream, "refs/heads/registry-records", _START, message, records)
     return root
 
 
 def push_edit(root: Path, models: int, number: int) -> None:
     """One more commit that changes one file, on the tip."""
+    with _importing(root) as stream:
+        path = f"manifests/models/{model_name(number % models)}.yaml"
+        stream.write(b"reset refs/heads/main\nfrom refs/heads/main^0\n\n")
+        changed = iter([(path, model_file(number % models, tag=100_000 + number))])
+        _commit(stream, "refs/heads/main", _START + 10**6 + number, "Push", changed)
+
+
+@contextmanager
+def _importing(root: Path) -> Iterator[IO[bytes]]:
     process = subprocess.Popen(
         ["git", "-C", str(root), "fast-import", "--quiet"], stdin=subprocess.PIPE
     )
     assert process.stdin is not None
     with process.stdin as stream:
-        path = f"manifests/models/{model_name(number % models)}.yaml"
-        stream.write(b"reset refs/heads/main\nfrom refs/heads/main^0\n\n")
-        changed = iter([(path, model_file(number % models, tag=100_000 + number))])
-        _commit(stream, "refs/heads/main", _START + 10**6 + number, "Push", changed)
+        yield stream
     if process.wait() != 0:
         raise RuntimeError("git fast-import failed")
 
