@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from registry_tool.deployers.engine import Document, Engine, document_or_none
 
@@ -55,15 +54,11 @@ class SwarmEngine(Engine):
         with self._translated(f"reading the log of {service}"):
             # Not with the SDK's own method, which has no limit of time: for a task whose container is gone, a manager
             # may wait for a word from its machine for ever.
-            response = self._api._get(
-                self._api._url("/services/{0}/logs", service),
-                params={"details": 1, "stdout": 1, "stderr": 1, "tail": lines},
-                stream=True,
-                timeout=_LOG_SECONDS,
+            path = self._api._url("/services/{0}/logs", service)
+            data = self._as_far_as_it_comes(
+                path, {"details": 1, "stdout": 1, "stderr": 1, "tail": lines}, _LOG_SECONDS
             )
-            with response:
-                self._api._raise_for_status(response)
-                text = b"".join(_frames(_until_silent(response))).decode(errors="replace")
+            text = b"".join(_frames(data)).decode(errors="replace")
         # Each line begins with where it is from, as name=value,name=value.
         found = (line.partition(" ") for line in text.splitlines())
         return "\n".join(line for details, _, line in found if f"task.id={task}" in details)
@@ -82,20 +77,6 @@ class SwarmEngine(Engine):
         """Remove it; nothing happens when it is gone."""
         with self._translated(f"removing the secret {secret}"):
             self._found(self._api.remove_secret, secret)
-
-
-def _until_silent(response: Any) -> bytes:
-    """What comes before the end, or before nothing comes for a while."""
-    import requests
-
-    found = bytearray()
-    try:
-        for piece in response.iter_content(None):
-            found += piece
-    except requests.ConnectionError:
-        # Of a log that breaks off, the beginning is better than nothing.
-        return bytes(found)
-    return bytes(found)
 
 
 def _frames(data: bytes) -> Iterator[bytes]:

@@ -89,7 +89,7 @@ def test_a_failed_step_is_recorded_and_not_tried_again(
 def test_the_last_lines_of_a_failed_step_are_shown(
     cli: Callable[..., Any], docker_registry_folder: RegistryFolder, debian_base: str
 ) -> None:
-    step = "RUN echo compiling; echo no such header, token=hunter2 >&2; exit 7"
+    step = "RUN (echo compiling; echo no such header, token=hunter2) >&2; exit 7"
     with_base(docker_registry_folder, debian_base, step)
     cli("lock", "minilm/1.0.0")
     docker_registry_folder.commit()
