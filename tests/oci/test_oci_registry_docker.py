@@ -18,6 +18,7 @@ from services.fault_registry import docker_config
 
 from registry_tool.domain.digests import digest_of
 from registry_tool.errors import ContentMismatch, StoreProblem
+from registry_tool.oci import registry_retries
 from registry_tool.oci.layout import LayoutStore
 from registry_tool.oci.reading import open_image
 from registry_tool.oci.registry_credentials import DockerCredentials
@@ -139,13 +140,14 @@ def test_a_registry_that_restarts_in_the_middle_of_a_blob_gets_it_again(
         assert file.read() == second
 
 
-def test_a_registry_that_is_down_is_named(
-    docker_registry: DockerRegistry, store: RegistryStore
-) -> None:
+def test_a_registry_that_is_down_is_named(docker_registry: DockerRegistry) -> None:
+    naps: list[float] = []
+    store = RegistryStore(f"{docker_registry.host}/team", insecure=True, sleep=naps.append)
     docker_registry.stop()
     with pytest.raises(StoreProblem, match=f"{docker_registry.host} cannot be reached") as caught:
         put(store, blob(MIB))
     assert caught.value.transient
+    assert len(naps) == registry_retries.TRIES - 1
     docker_registry.start()
     put(store, blob(MIB))
 
