@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -32,6 +33,9 @@ def kept(name: str, sources: list[Path], make: Callable[[Path], object], target:
         shutil.rmtree(part, ignore_errors=True)
         part.parent.mkdir(parents=True, exist_ok=True)
         make(part)
-        part.replace(original)
+        with suppress(OSError):
+            # Another run may have made it meanwhile.
+            part.replace(original)
+        shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(original, target)
     return target
