@@ -171,6 +171,17 @@ def processor(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def rest(server: Server, patience: float = 60.0) -> None:
+    """Wait until a server that was just started does nothing any more: some have more to do after they answer."""
+    deadline = time.monotonic() + patience
+    before, idle = -1.0, 0
+    while idle < 2 and time.monotonic() < deadline:
+        time.sleep(0.5)
+        now = sum(processor(pid) for pid in _tree(server.process.pid))
+        idle = idle + 1 if now - before < 0.02 else 0
+        before = now
+
+
 def _tree(pid: int) -> list[int]:
     found = [pid]
     for task in Path(f"/proc/{pid}/task").glob("*/children"):

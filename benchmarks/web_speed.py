@@ -72,6 +72,8 @@ def measure(models: int, releases: int, seconds: int) -> str:
             root = _corpus(folder, models, releases)
             ours = stack.enter_context(_ours(root, table))
             sides = [Asked(OWN, ours, OURS), *_peers(stack, folder, models, releases, table)]
+            for side in sides:
+                http_load.rest(side.server)
             questions = Questions(models, releases)
             _latencies(table, sides, questions)
             _own_pages(table, ours, questions)
