@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import signal
 import sys
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import click
 
@@ -114,8 +115,17 @@ def cli(ctx: click.Context, repo: str, verbose: int, quiet: bool) -> None:
     ctx.call_on_close(app.close)
 
 
+class Terminated(KeyboardInterrupt):
+    """Asked to end by SIGTERM, as service managers do: as orderly as at Ctrl-C."""
+
+
+def _terminate(_number: int, _frame: object) -> NoReturn:
+    raise Terminated
+
+
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit."""
+    signal.signal(signal.SIGTERM, _terminate)
     # Importing makes very many objects that stay; looking through them again and again finds nothing.
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
     status = run(args)
@@ -132,9 +142,11 @@ def run(args: list[str] | None = None) -> int:
     except click.ClickException as problem:
         problem.show()
         return problem.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        return 130
+    except (click.Abort, KeyboardInterrupt) as end:
+        # click turns the one into the other.
+        terminated = isinstance(end.__cause__ or end, Terminated)
+        click.echo("terminated" if terminated else "interrupted", err=True)
+        return 143 if terminated else 130
     except RegistryToolError as problem:
         from registry_tool.cli.failures import report
 

@@ -143,8 +143,17 @@ def test_an_engine_that_goes_away_in_a_build_is_gone_on_with(
     assert "nothing to do" in cli("apply").out
 
 
-def test_an_interrupt_ends_a_build_at_once(
-    cli: Callable[..., Any], docker_registry_folder: RegistryFolder, debian_base: str
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_a_signal_ends_a_build_at_once(
+    cli: Callable[..., Any],
+    docker_registry_folder: RegistryFolder,
+    debian_base: str,
+    number: signal.Signals,
+    code: int,
+    word: str,
 ) -> None:
     unique = uuid.uuid4().hex
     with_base(docker_registry_folder, debian_base, f"RUN echo {unique} && sleep 300")
@@ -162,10 +171,10 @@ def test_an_interrupt_ends_a_build_at_once(
         line = apply.stderr.readline()
         assert line, told
         told += line
-    apply.send_signal(signal.SIGINT)
+    apply.send_signal(number)
     _, rest = apply.communicate(timeout=60)
-    assert apply.returncode == 130
-    assert rest.endswith("interrupted\n")
+    assert apply.returncode == code
+    assert rest.endswith(f"{word}\n")
     assert "Traceback" not in rest
     assert records(docker_registry_folder) == ""
     while unique in subprocess.run(["ps", "ax"], capture_output=True, text=True, check=True).stdout:
