@@ -55,7 +55,8 @@ class ApplyOptions:
     saved: Plan | None = None
     remote: str | None = None
     allow_old: bool = False
-    on_plan: Callable[[Plan], None] | None = None
+    on_plan: Callable[[Plan, Sequence[str]], None] | None = None
+    """Told the plan, and the drift that is repaired on top of it, one line each."""
     on_outcome: Callable[[ActionOutcome], None] | None = None
 
 
@@ -73,6 +74,7 @@ class Run:
     lease: Lease | None = None
     recording: Recording | None = None
     repairs: Sequence[Action] = ()
+    rendered_drift: Sequence[str] = ()
     outcomes: list[ActionOutcome] = field(default_factory=list)
     problems: list[EnvironmentProblem] = field(default_factory=list)
     done: bool = False
@@ -112,12 +114,10 @@ def check(run: Run) -> None:
 
 def plan(run: Run) -> None:
     """Plan; when there is something to do take the lease, read the records again and plan again."""
-    deploying = Deploying(run.effects, run.manifests, run.recorded, run.revision)
     first = run.plan = _planned(run)
     _require_saved_plan(run)
-    run.repairs, problems = deploying.repairs()
-    run.problems += problems
-    if not first.actions and not run.repairs and not deploying.rendered_drift():
+    _look_for_drift(run)
+    if not first.actions and not run.repairs and not run.rendered_drift:
         _show(run, first)
         run.done = True
         return
@@ -150,13 +150,20 @@ def _look_again(run: Run) -> None:
     check(run)
     run.plan = _planned(run)
     _require_saved_plan(run)
+    _look_for_drift(run)
+
+
+def _look_for_drift(run: Run) -> None:
+    """What engines and rendered branches have that the records do not say."""
     deploying = Deploying(run.effects, run.manifests, run.recorded, run.revision)
     run.repairs, run.problems = deploying.repairs()
+    run.rendered_drift = deploying.rendered_drift()
 
 
 def _show(run: Run, shown: Plan) -> None:
     if run.options.on_plan is not None:
-        run.options.on_plan(shown)
+        repairs = [f"{action.subject}: {action.reason}" for action in run.repairs]
+        run.options.on_plan(shown, [*repairs, *run.rendered_drift])
 
 
 def _require_saved_plan(run: Run) -> None:

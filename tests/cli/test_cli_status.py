@@ -65,7 +65,9 @@ def test_a_changed_rendered_branch_is_drift(cli, applied: RegistryFolder) -> Non
     ran = cli("plan", "--observe", "--exit-code")
     assert ran.code == 4
     assert "deploy/staging: compose.yaml is missing" in ran.out
-    assert ran.out.endswith("No changes.\nPlan: 0 to build, 0 to deploy, 0 to remove.\n")
+    assert ran.out.endswith(
+        "No changes but the drift.\nPlan: 0 to build, 0 to deploy, 0 to remove.\n"
+    )
     assert cli("plan", "--exit-code").code == 0
     plan = cli("plan", "--observe", "--format", "json").json
     assert plan["drift"] == document["drift"]

@@ -260,6 +260,16 @@ def test_drift_is_repaired_also_in_a_freeze(applied: Applied, engine: Engine) ->
     assert applied.json("apply")["results"] == []
 
 
+def test_a_repair_is_announced_beside_the_plan(applied: Applied, engine: Engine) -> None:
+    applied.tool("apply")
+    engine.drifts["search"] = ["is not there"]
+    told = applied.tool("apply").stdout
+    assert "! deployment/staging/search: drift: is not there\n" in told
+    assert "No changes but the drift.\n" in told
+    assert "updated: deployment/staging/search" in told
+    assert "No changes.\n" in applied.tool("apply").stdout
+
+
 def test_what_is_suspended_or_not_ours_is_not_repaired(applied: Applied, engine: Engine) -> None:
     applied.tool("apply")
     engine.drifts["stranger"] = ["it runs, and no record says so"]

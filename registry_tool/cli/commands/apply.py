@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from registry_tool.builders.docker import DockerBuilder
 from registry_tool.builders.native import NativeBuilder
 from registry_tool.cli.app import App, pass_app
 from registry_tool.cli.engines import engine_deployers
-from registry_tool.cli.formats.plan_text import format_plan
+from registry_tool.cli.formats.plan_text import format_drift, format_plan
 from registry_tool.cli.options import format_option
 from registry_tool.domain.plan import Plan
 from registry_tool.errors import UsageProblem
@@ -65,10 +66,12 @@ def apply_once(app: App, *, rev: str | None = None) -> int:
 def _apply(app: App, options: ApplyOptions, *, wait: float, output: str) -> int:
     live = LiveReport(app.repository.state_dir, utc_now)
 
-    def show(plan: Plan) -> None:
+    def show(plan: Plan, drift: Sequence[str]) -> None:
         live.planned(plan)
         if output == "text":
-            app.out(format_plan(plan, color=app.color))
+            if drift:
+                app.out(format_drift(drift, color=app.color))
+            app.out(format_plan(plan, color=app.color, drifted=bool(drift)))
 
     def tell(entry: ActionOutcome) -> None:
         live.ended(entry)

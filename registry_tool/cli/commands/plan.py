@@ -115,7 +115,7 @@ def _render(plan: Plan, drift: Sequence[str] | None, output: str, *, color: bool
     if output == "markdown":
         shown = plan_markdown.format_plan(plan)
         return shown if drift is None else shown + plan_markdown.format_drift(drift)
-    shown = plan_text.format_plan(plan, color=color)
+    shown = plan_text.format_plan(plan, color=color, drifted=bool(drift))
     return shown if drift is None else plan_text.format_drift(drift, color=color) + shown
 
 

@@ -11,8 +11,8 @@ SYMBOLS = {"create": "+", "update": "~", "delete": "-"}
 _STYLES = {"create": "green", "update": "yellow", "delete": "red"}
 
 
-def format_plan(plan: Plan, *, color: bool) -> str:
-    """The whole plan; its last line is the totals."""
+def format_plan(plan: Plan, *, color: bool, drifted: bool = False) -> str:
+    """The whole plan; its last line is the totals. What has `drifted` is no part of it."""
     lines = [
         f"Manifests {plan.head[:12]}, records {plan.base[:12] if plan.base else 'none yet'}",
         "",
@@ -30,7 +30,7 @@ def format_plan(plan: Plan, *, color: bool) -> str:
         lines += [f"  {entry.subject}: {printable(entry.reason)}" for entry in plan.skipped]
         lines += [""]
     if not plan.actions:
-        lines.append("No changes.")
+        lines.append("No changes but the drift." if drifted else "No changes.")
     lines.append(styled(totals(plan), "bold", color))
     return "\n".join(lines) + "\n"
 
