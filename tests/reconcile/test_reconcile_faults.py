@@ -79,8 +79,8 @@ def test_a_store_on_a_full_disk_keeps_finished_layers_for_the_next_apply(
     small_disk.resize(20_000)
     opened.clear()
     layered.tool("apply")
-    # The larger layer came first and fitted; it is not read again.
-    assert set(opened) == {"config.json", "extra.bin"}
+    # The larger layer came first and fitted; it is not read again. The smallest may have fitted as well.
+    assert set(opened) - {"config.json"} == {"extra.bin"}
     require_finished(layered)
 
 
