@@ -11,6 +11,7 @@ from registry_tool.catalog.answers import Difference, FieldDifference
 from registry_tool.catalog.items import detailed_text, registry_text
 from registry_tool.catalog.json_text import dumps
 from registry_tool.catalog.schema import TABLES
+from registry_tool.domain.comparing import leaves
 
 _DERIVED = {
     "models": frozenset(("releases", "storage", "environments")),
@@ -84,7 +85,9 @@ def _flat(kind: str, item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             for file in value:
                 yield f"files[{file['path']}]", dumps([file["oid"], file["executable"]])
         elif name not in left_out:
-            yield from _flatten(name, value)
+            for field, leaf in leaves(name, value):
+                if leaf is not None:
+                    yield field, dumps(leaf)
 
 
 def _lock(lock: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -94,14 +97,3 @@ def _lock(lock: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for part in ("sha256", "size", "role"):
             yield f"lock.files[{file['path']}].{part}", dumps(file[part])
     yield "lock.layers", dumps(lock["layer_count"])
-
-
-def _flatten(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for key, entry in value.items():
-            yield from _flatten(f"{name}.{key}", entry)
-    elif isinstance(value, list):
-        for position, entry in enumerate(value):
-            yield from _flatten(f"{name}[{position}]", entry)
-    elif value is not None:
-        yield name, dumps(value)

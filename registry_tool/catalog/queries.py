@@ -229,19 +229,6 @@ class Catalog:
         return iter(list(comparing.differences(self._connection, newer._connection)))
 
     @_answer
-    def path_of(self, subject: str) -> str | None:
-        """The file that declares a subject at the shown revision."""
-        kind, _, key = subject.partition("/")
-        for table in TABLES.values():
-            if table.of_manifest and table.kind.subject == kind:
-                row = self._connection.execute(
-                    f"SELECT path FROM {table.name} WHERE key = ?",  # noqa: S608
-                    (key,),
-                ).fetchone()
-                return row[0] if row else None
-        return None
-
-    @_answer
     def registry_path(self) -> str:
         """The file of the Registry."""
         return str(self._connection.execute("SELECT path FROM registry").fetchone()[0])

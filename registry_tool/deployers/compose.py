@@ -13,13 +13,12 @@ from typing import Any
 import yaml
 
 from registry_tool.deployers.interface import ServiceSpec, secret_variable
-from registry_tool.deployers.yaml_text import dump
+from registry_tool.deployers.yaml_text import HEADER, dump
 from registry_tool.domain.deployment import Healthcheck, Port, Resources, Volume
 from registry_tool.domain.environment import Environment
 from registry_tool.domain.quantities import memory_bytes
 
 FILE_NAME = "compose.yaml"
-_HEADER = "# Written by registry-tool; do not edit. The manifests decide what is here.\n"
 
 Section = dict[str, Any]
 """A mapping of the Compose file, in the file's own words."""
@@ -54,7 +53,7 @@ def render(
         document["networks"] = {"default": {"name": network, "external": True}}
     document |= _volumes(sections)
     document |= _secrets(environment.metadata.name, sections)
-    return {FILE_NAME: (_HEADER + dump(document)).encode()}
+    return {FILE_NAME: (HEADER + dump(document)).encode()}
 
 
 def _kept_sections(previous: bytes | None, keep: Collection[str]) -> dict[str, Section]:

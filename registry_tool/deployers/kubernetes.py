@@ -13,13 +13,12 @@ from typing import Any
 
 from registry_tool.deployers.interface import LABEL, ServiceSpec
 from registry_tool.deployers.timing import Timing
-from registry_tool.deployers.yaml_text import dump
+from registry_tool.deployers.yaml_text import HEADER, dump
 from registry_tool.domain.deployment import Port, Resources, Volume, WeightsMode
 from registry_tool.domain.environment import Environment
 
 GRANTED = "registry-tool-secrets"
 """The Secret that the operator makes in the namespace, with a key for each secret."""
-_HEADER = "# Written by registry-tool; do not edit. The manifests decide what is here.\n"
 _WEIGHTS = "weights"
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
@@ -49,7 +48,7 @@ def render(environment: Environment, service: ServiceSpec) -> bytes:
     objects = [_deployment(environment, service)]
     if service.deployment.spec.ports:
         objects.append(_service(environment, service))
-    return (_HEADER + "---\n".join(dump(entry) for entry in objects)).encode()
+    return (HEADER + "---\n".join(dump(entry) for entry in objects)).encode()
 
 
 def _metadata(environment: Environment, service: ServiceSpec) -> Object:

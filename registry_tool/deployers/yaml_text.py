@@ -8,6 +8,9 @@ from typing import Any
 
 import yaml
 
+HEADER = "# Written by registry-tool; do not edit. The manifests decide what is here.\n"
+"""The first line of a rendered file."""
+
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*", re.ASCII)
 _NOT_PLAIN = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 

@@ -96,7 +96,7 @@ def _field_changes(old: _Subject, new: _Subject) -> tuple[FieldChange, ...]:
 def _fields_of(subject: _Subject) -> Iterator[tuple[str, Scalar]]:
     content = subject.manifest.manifest.model_dump(mode="json", by_alias=True, exclude_none=True)
     for part in ("metadata", "spec"):
-        yield from _flatten(part, content[part])
+        yield from leaves(part, content[part])
     if subject.lock is not None:
         yield from _lock_fields(subject.lock.manifest)
     if subject.template is not None:
@@ -116,12 +116,13 @@ def _lock_fields(lock: ArtifactLock) -> Iterator[tuple[str, Scalar]]:
     yield "lock.layers", len(lock.spec.layers)
 
 
-def _flatten(name: str, value: Any) -> Iterator[tuple[str, Scalar]]:
+def leaves(name: str, value: Any) -> Iterator[tuple[str, Scalar]]:
+    """The single values inside a JSON value, each under the name of its field, such as ``spec.ports[0].host``."""
     if isinstance(value, dict):
         for key, entry in value.items():
-            yield from _flatten(f"{name}.{key}", entry)
+            yield from leaves(f"{name}.{key}", entry)
     elif isinstance(value, list):
         for position, entry in enumerate(value):
-            yield from _flatten(f"{name}[{position}]", entry)
+            yield from leaves(f"{name}[{position}]", entry)
     else:
         yield name, value

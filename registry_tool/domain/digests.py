@@ -18,8 +18,6 @@ _encode = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
 ).encode
 
-EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
-
 
 def digest_of(data: bytes) -> str:
     """The OCI digest of `data`."""

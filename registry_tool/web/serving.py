@@ -290,13 +290,3 @@ AtParameter = Annotated[
         max_length=300,
     ),
 ]
-
-
-def view_of(serving: CurrentServing, at: AtParameter = None) -> Iterator[View]:
-    """The view that a request asks for."""
-    with serving.open(at) as view:
-        yield view
-
-
-CurrentView = Annotated[View, Depends(view_of)]
-"""Parameter type of routes that read a catalog."""

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from catalog_histories import History, key_at_head
-from conftest import Projected
+from projected import Projected
 
 _DEPLOYMENT = "manifests/deployments/staging/search.yaml"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from catalog_histories import History
-from conftest import Projected
+from projected import Projected
 
 
 @pytest.mark.parametrize("seed", range(5))

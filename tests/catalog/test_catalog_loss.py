@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from conftest import Projected
+from projected import Projected
 
 from registry_tool.catalog.listing import ListQuery
 from registry_tool.errors import CatalogProblem

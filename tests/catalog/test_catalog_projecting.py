@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from catalog_dump import dump
-from conftest import Projected
+from projected import Projected
 
 from registry_tool.catalog.files import Catalogs
 from registry_tool.catalog.listing import ListQuery
